@@ -1,0 +1,39 @@
+//! The words on the wire: what upstream systems, people, the coordinator and the workers say to each other.
+//!
+//! Everything here is plain data and pure functions. Nothing reads a clock, a random number, the environment or a
+//! socket; whoever needs time or entropy gets it handed in.
+
+pub mod audit;
+pub mod code;
+pub mod command;
+pub mod envelope;
+pub mod event;
+pub mod fact;
+pub mod ids;
+pub mod json;
+pub mod limits;
+pub mod operation;
+pub mod partition;
+mod pointer;
+pub mod record;
+pub mod request;
+pub mod result;
+mod schema;
+pub mod sealed;
+pub mod state;
+pub mod steps;
+mod strict;
+pub mod time;
+pub mod topic;
+
+pub use code::{Class, Code, Refusal};
+pub use fact::Fact;
+pub use ids::{
+    Environment, Fleet, Lane, RequestId, RowName, SagaId, Slug, StepName, TenantId, Token, Verb, WorkerName,
+};
+pub use json::Json;
+pub use record::{Origin, Record};
+pub use sealed::{DataKey, MasterKey, Sealed};
+pub use state::{Flags, State};
+pub use time::Time;
+pub use topic::Topic;
