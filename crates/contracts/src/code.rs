@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 /// Declares [`Code`] with its text on the wire and one line of what to do, so that no code can lack either.
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $text:literal, $advice:literal;)*) => {
+    ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $advice:literal;)*) => {
         /// Why something was refused or failed.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum Code {
-            $($(#[$doc])* #[serde(rename = $text)] $name,)*
+            $($(#[doc = $doc])* #[serde(rename = $text)] $name,)*
         }
 
         impl Code {
@@ -21,6 +21,11 @@ macro_rules! codes {
             /// The code on the wire.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $text,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),*),)* }
             }
 
             /// What the reader can do about it, in one sentence.

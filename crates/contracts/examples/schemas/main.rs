@@ -1,6 +1,7 @@
-//! Writes `schemas/` anew from the types of this crate: `cargo run -p tenantry-contracts --example schemas`.
+//! Writes `schemas/` and the runbook's page of codes anew from the types of this crate: `cargo run -p tenantry-contracts --example schemas`.
 
 mod asyncapi;
+mod codes;
 mod files;
 
 use std::io;
@@ -10,5 +11,6 @@ fn main() -> io::Result<()> {
     for file in files::all() {
         std::fs::write(folder.join(&file.name), file.text)?;
     }
+    std::fs::write(folder.join("../deploy/runbook/codes.md"), codes::page())?;
     Ok(())
 }
