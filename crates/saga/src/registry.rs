@@ -1,0 +1,39 @@
+//! The plans that a coordinator knows, as a value.
+
+use tenantry_contracts::request::Kind;
+
+use crate::Plan;
+
+/// Plans by kind and version, and the capability packs that are switched on.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    plans: Vec<&'static Plan>,
+    packs: Vec<String>,
+}
+
+impl Registry {
+    /// A registry of these plans and packs.
+    pub fn new(plans: impl Into<Vec<&'static Plan>>, packs: impl Into<Vec<String>>) -> Self {
+        Self { plans: plans.into(), packs: packs.into() }
+    }
+
+    /// The newest plan of a kind, for sagas that begin now.
+    pub fn newest(&self, kind: Kind) -> Option<&'static Plan> {
+        self.plans.iter().copied().filter(|plan| plan.kind == kind).max_by_key(|plan| plan.version)
+    }
+
+    /// The plan that a saga began with.
+    pub fn find(&self, kind: Kind, version: u16) -> Option<&'static Plan> {
+        self.plans.iter().copied().find(|plan| plan.kind == kind && plan.version == version)
+    }
+
+    /// All plans.
+    pub fn plans(&self) -> &[&'static Plan] {
+        &self.plans
+    }
+
+    /// The capability packs.
+    pub fn packs(&self) -> &[String] {
+        &self.packs
+    }
+}

@@ -1,0 +1,211 @@
+//! The plans of the product: published ones never change, and unsound ones are refused.
+#![allow(clippy::unwrap_used, reason = "what is missing fails the test")]
+
+mod common;
+
+use sha2::{Digest, Sha256};
+use tenantry_contracts::request::Kind;
+use tenantry_contracts::result::Said;
+use tenantry_contracts::steps::{credentials, database, validate};
+use tenantry_contracts::{Json, State, Time};
+use tenantry_saga::{End, Heard, Plan, Row, Then, What, plans};
+
+use common::{gate, pivot, plan, step, wait};
+
+const ONCE: (u8, u8) = (1, 1);
+
+fn step_with(change: impl Fn(&mut What)) -> Row {
+    let mut row = step("a", &[], Then::Compensate, ONCE);
+    change(&mut row.what);
+    row
+}
+
+#[test]
+fn a_published_plan_never_changes() {
+    // A change of this text is a new version of the plan, beside the old one.
+    let golden = include_str!("golden/provision-1.txt");
+    let printed = format!("{}\nsha256 {}\n", plans::PROVISION_1, plans::PROVISION_1.reference().digest);
+    assert_eq!(printed, golden, "a published plan changed");
+    let (text, digest) = golden.rsplit_once("\nsha256 ").unwrap();
+    assert_eq!(hex::encode(Sha256::digest(text.as_bytes())), digest.trim_end());
+    assert_eq!(plans::PROVISION_1.reference().name, "provision/1");
+}
+
+#[test]
+fn every_plan_of_the_product_is_sound_and_has_its_own_kind_and_version() {
+    let all = plans::all([]);
+    let mut names: Vec<String> = all.plans().iter().map(|plan| plan.reference().name).collect();
+    assert!(all.plans().iter().all(|plan| plan.is_sound()));
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all.plans().len());
+}
+
+#[test]
+fn sound_plans_are_accepted() {
+    let rows = vec![
+        step("a", &[], Then::Compensate, ONCE),
+        gate("g", &["a"], Then::Reject),
+        pivot(&["g"]),
+        wait("w", &["pivot", "a"]),
+    ];
+    assert!(plan(rows).is_sound());
+}
+
+#[test]
+fn unsound_plans_are_refused() {
+    let a = || step("a", &[], Then::Compensate, ONCE);
+    let named = |name| Row { name, ..a() };
+    let unsound = [
+        ("no row", vec![]),
+        ("a row without a name", vec![named("")]),
+        ("a name twice", vec![a(), named("b"), a()]),
+        ("a row that waits for itself", vec![step("a", &["a"], Then::Compensate, ONCE)]),
+        (
+            "a circle",
+            vec![step("a", &["b"], Then::Compensate, ONCE), step("b", &["a"], Then::Compensate, ONCE)],
+        ),
+        ("a row that waits for one below", vec![step("a", &["b"], Then::Hold, ONCE), named("b")]),
+        ("a row that waits for one that is not there", vec![a(), step("b", &["c"], Then::Hold, ONCE)]),
+        ("two pivots", vec![pivot(&[]), Row { name: "second", ..pivot(&["pivot"]) }]),
+        ("a step that is never asked", vec![step("a", &[], Then::Hold, (0, 1))]),
+        ("an undo that is never asked", vec![step("a", &[], Then::Hold, (1, 0))]),
+        (
+            "a step without time",
+            vec![step_with(|what| {
+                if let What::Step { limit_ms, .. } = what {
+                    *limit_ms = 0;
+                }
+            })],
+        ),
+        (
+            "an undo without time",
+            vec![step_with(|what| {
+                if let What::Step { undo, .. } = what {
+                    undo.1 = -1;
+                }
+            })],
+        ),
+    ];
+    for (why, rows) in unsound {
+        assert!(!plan(rows).is_sound(), "{why}");
+    }
+}
+
+#[test]
+fn the_printed_plan_and_its_digest_say_everything_that_matters() {
+    let digest = |rows| plan(rows).reference().digest;
+    let base = digest(vec![step("a", &[], Then::Compensate, ONCE), step("b", &["a"], Then::Hold, ONCE)]);
+    let others = [
+        vec![step("a", &[], Then::Compensate, (2, 1)), step("b", &["a"], Then::Hold, ONCE)],
+        vec![step("a", &[], Then::Compensate, (1, 2)), step("b", &["a"], Then::Hold, ONCE)],
+        vec![step("a", &[], Then::Compensate, ONCE), step("b", &[], Then::Hold, ONCE)],
+        vec![step("a", &[], Then::Compensate, ONCE), step("b", &["a"], Then::Ask, ONCE)],
+        vec![step("a", &[], Then::Compensate, ONCE), step("c", &["a"], Then::Hold, ONCE)],
+        vec![step("a", &[], Then::Compensate, ONCE), gate("b", &["a"], Then::Hold)],
+        vec![
+            step("a", &[], Then::Compensate, ONCE),
+            Row {
+                end: End::with(Then::Hold, &[(tenantry_contracts::Class::Bug, Then::Ask)]),
+                ..step("b", &["a"], Then::Hold, ONCE)
+            },
+        ],
+        vec![
+            step("a", &[], Then::Compensate, ONCE),
+            Row { when: tenantry_saga::When::Pack("core"), ..step("b", &["a"], Then::Hold, ONCE) },
+        ],
+    ];
+    for rows in others {
+        assert_ne!(digest(rows), base);
+    }
+}
+
+#[test]
+fn provision_1_hands_each_step_what_the_steps_before_it_made() {
+    let all = plans::all([]);
+    let (mut n, now) = (0, Time(0));
+    let (mut tenant, _) =
+        common::accept(&all, &mut n, now, common::born(0, common::request(Kind::Provision)));
+    let mut answer = |row: &str, said: Json| {
+        let asked = common::questions(&tenant, &all);
+        assert_eq!(asked.len(), 1);
+        let command = &asked[0].command;
+        assert_eq!(command.question.row.as_str(), row);
+        assert_eq!(asked[0].worker.as_str(), row);
+        common::hear(
+            &mut tenant,
+            &all,
+            &mut n,
+            now,
+            Heard::Answer(&command.question, &Said::Succeeded(said)),
+        )
+        .unwrap();
+        (command.body.input.clone(), tenant.state)
+    };
+    let requirements = validate::Requirements {
+        seats: 5,
+        storage_bytes: 1 << 30,
+        database_connections: 10,
+        compute_millis: 500,
+    };
+    let checked = validate::Output {
+        template: validate::Template {
+            name: "basic".to_owned(),
+            digest: "00".repeat(32),
+            isolation: "schema".to_owned(),
+        },
+        region: "eu-1".to_owned(),
+        residency: "EU".to_owned(),
+        modules: vec!["identity".to_owned()],
+        requirements: requirements.clone(),
+        claims: Vec::new(),
+    };
+    let (input, _) = answer("validate", Json::of(&checked).unwrap());
+    assert_eq!(input.read::<validate::Input>().unwrap().plan, "basic");
+    let made = database::Output {
+        database: "tenants".to_owned(),
+        schema: "t_1".to_owned(),
+        role: "t_1".to_owned(),
+        modules: Vec::new(),
+        admin_user: "admin-1".to_owned(),
+        probes: Vec::new(),
+    };
+    let (input, state) = answer("database", Json::of(&made).unwrap());
+    let input: database::Input = input.read().unwrap();
+    assert_eq!((input.isolation.as_str(), input.connections), ("schema", 10));
+    assert_eq!(input.settings.limits, requirements);
+    assert_eq!(state, State::Provisioning);
+    let sent = credentials::Output { message: "mail-1".to_owned(), expires: None };
+    let (input, state) = answer("credentials", Json::of(&sent).unwrap());
+    let input: credentials::Input = input.read().unwrap();
+    assert_eq!((input.schema.as_str(), input.admin_user.as_str()), ("t_1", "admin-1"));
+    assert_eq!(state, State::Active);
+}
+
+#[test]
+fn an_output_of_another_shape_is_a_bug_of_the_fleet_and_undoes_everything() {
+    let all = plans::all([]);
+    let (mut n, now) = (0, Time(0));
+    let (mut tenant, _) =
+        common::accept(&all, &mut n, now, common::born(0, common::request(Kind::Provision)));
+    let validate = common::question(&tenant, &all, "validate").unwrap();
+    common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&validate, &common::yes())).unwrap();
+    assert_eq!(tenant.state, State::Compensating);
+    let cause = tenant.saga.as_ref().unwrap().cause.as_ref().unwrap();
+    assert_eq!(cause.code, tenantry_contracts::Code::OutputInvalid);
+    let undo = common::question(&tenant, &all, "validate").unwrap();
+    common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&undo, &common::yes())).unwrap();
+    assert_eq!(tenant.state, State::RolledBack);
+}
+
+#[test]
+fn the_newest_version_begins_and_the_old_one_is_still_found() {
+    let version = |version| -> &'static Plan {
+        let rows = vec![step("a", &[], Then::Hold, ONCE)];
+        Box::leak(Box::new(Plan { version, kind: Kind::Provision, rows: rows.leak() }))
+    };
+    let registry = tenantry_saga::Registry::new([version(2), version(1)], []);
+    assert_eq!(registry.newest(Kind::Provision).unwrap().version, 2);
+    assert_eq!(registry.find(Kind::Provision, 1).unwrap().version, 1);
+    assert!(registry.find(Kind::Provision, 3).is_none() && registry.newest(Kind::Update).is_none());
+}
