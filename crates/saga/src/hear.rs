@@ -167,7 +167,7 @@ impl<'a> Story<'a> {
         let chosen =
             plan.rows.iter().enumerate().filter(|(_, row)| row.when.holds(request, self.plans.packs()));
         let rows = chosen.map(|(at, row)| (at as u16, row.end.clone())).collect();
-        let begun = Begun { kind, version: plan.version, plan: plan.reference(), rows };
+        let begun = Begun { kind, version: plan.version, plan: self.plans.reference(plan), rows };
         let change = Change { begun: Some(Box::new(begun)), ..Change::new(AuditKind::Started) };
         self.forward(change.to(self.tenant.state, running(kind)));
     }

@@ -1,5 +1,6 @@
 //! The plans that a coordinator knows, as a value.
 
+use tenantry_contracts::audit::PlanRef;
 use tenantry_contracts::request::Kind;
 
 use crate::Plan;
@@ -8,13 +9,17 @@ use crate::Plan;
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     plans: Vec<&'static Plan>,
+    /// Of each plan, since printing and hashing one is not for every saga.
+    references: Vec<PlanRef>,
     packs: Vec<String>,
 }
 
 impl Registry {
     /// A registry of these plans and packs.
     pub fn new(plans: impl Into<Vec<&'static Plan>>, packs: impl Into<Vec<String>>) -> Self {
-        Self { plans: plans.into(), packs: packs.into() }
+        let plans = plans.into();
+        let references = plans.iter().map(|plan| plan.reference()).collect();
+        Self { plans, references, packs: packs.into() }
     }
 
     /// The newest plan of a kind, for sagas that begin now.
@@ -25,6 +30,12 @@ impl Registry {
     /// The plan that a saga began with.
     pub fn find(&self, kind: Kind, version: u16) -> Option<&'static Plan> {
         self.plans.iter().copied().find(|plan| plan.kind == kind && plan.version == version)
+    }
+
+    /// A plan of this registry by name and digest.
+    pub(crate) fn reference(&self, plan: &'static Plan) -> PlanRef {
+        let at = self.plans.iter().position(|have| std::ptr::eq(*have, plan));
+        at.map_or_else(|| plan.reference(), |at| self.references[at].clone())
     }
 
     /// All plans.

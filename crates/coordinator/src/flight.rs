@@ -1,0 +1,318 @@
+//! A batch on its way: read what memory lacks, decide, say the letters, commit, speak. One at a time for all lanes of
+//! the process; what comes in meanwhile gathers for the next one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use futures::FutureExt;
+use tenantry_contracts::audit::AuditKind;
+use tenantry_contracts::{Lane as LaneId, TenantId, Time};
+use tenantry_ports::{Batch, Bus, Clock, CommitOutcome, Entropy, Found, Need, Outgoing, Store};
+
+use crate::batch::Draft;
+use crate::engine::{Engine, Job};
+use crate::entry::Note;
+use crate::hear::{Bug, Claimed, Hearing, Stepped};
+use crate::lane::{Item, Lane};
+use crate::need::missing;
+use crate::telemetry;
+use crate::tell::Heard;
+
+/// How often a lane's row is written at least, in milliseconds.
+const TOUCH_MS: i64 = 5000;
+/// How often a commit that failed for certain is repeated before the lanes are taken over anew.
+const REPEATS: u32 = 5;
+
+/// A batch on its way.
+pub(crate) struct Flight {
+    stage: Stage,
+    /// For each lane: the life of its memory when the flight began, and what is to be decided.
+    work: BTreeMap<LaneId, (u16, Vec<Item>)>,
+    found: Option<Found>,
+    drafts: BTreeMap<LaneId, (u16, Draft, Vec<TenantId>)>,
+    pub(crate) letters_open: usize,
+    began: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Reading,
+    Letters,
+    Committing,
+}
+
+impl Flight {
+    /// It waits for letters to be acknowledged.
+    pub(crate) fn waits_for_letters(&self) -> bool {
+        self.stage == Stage::Letters
+    }
+}
+
+impl Lane {
+    /// There is something to write now.
+    pub(crate) fn has_work(&self, now: Time) -> bool {
+        !self.inbox.is_empty()
+            || self.pause_ms.is_some()
+            || !self.rested.is_empty()
+            || self.is_due(now)
+            || now.since(self.written) >= TOUCH_MS
+    }
+
+    /// When there will be something to write, if nothing comes in.
+    pub(crate) fn touch_at(&self) -> Time {
+        self.written.plus(TOUCH_MS)
+    }
+
+    fn items(&mut self, now: Time, most: usize) -> Vec<Item> {
+        let mut items: Vec<Item> = self.due(now).into_iter().map(Item::Due).collect();
+        let take = most.saturating_sub(items.len()).min(self.inbox.len());
+        items.extend(self.inbox.drain(..take));
+        items
+    }
+}
+
+impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
+    /// Sets off where nothing is on its way and some lane has something to write.
+    pub(crate) fn take_off(&mut self) -> Result<(), Bug> {
+        if self.flight.is_some() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let busy: Vec<LaneId> =
+            self.lanes.iter().filter(|(_, lane)| lane.has_work(now)).map(|(id, _)| *id).collect();
+        if busy.is_empty() {
+            return Ok(());
+        }
+        let most = (self.options.batch / busy.len()).max(1);
+        let mut work = BTreeMap::new();
+        for id in busy {
+            if let Some(lane) = self.lanes.get_mut(&id) {
+                work.insert(id, (lane.spoken.life(), lane.items(now, most)));
+            }
+        }
+        let flight = Flight {
+            stage: Stage::Reading,
+            work,
+            found: None,
+            drafts: BTreeMap::new(),
+            letters_open: 0,
+            began: now,
+        };
+        self.flight = Some(flight);
+        self.read_or_decide()
+    }
+
+    fn read_or_decide(&mut self) -> Result<(), Bug> {
+        let Some(flight) = &self.flight else { return Ok(()) };
+        let works =
+            flight.work.iter().filter_map(|(id, (_, items))| Some((self.lanes.get(id)?, items.as_slice())));
+        let need = missing(works, flight.found.as_ref());
+        if need.is_empty() {
+            return self.decide();
+        }
+        self.read(need);
+        Ok(())
+    }
+
+    fn read(&mut self, need: Need) {
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let job = async move {
+            let mut pause = 20;
+            loop {
+                match store.read(need.clone()).await {
+                    Ok(found) => return Job::Read(Box::new(found)),
+                    Err(error) => tracing::warn!(%error, "the store cannot be read yet"),
+                }
+                clock.sleep_until(clock.now().plus(pause)).await;
+                pause = (pause * 2).min(2000);
+            }
+        };
+        self.jobs.push(job.boxed());
+    }
+
+    /// What was read came.
+    pub(crate) fn on_read(&mut self, found: Found) -> Result<(), Bug> {
+        let Some(flight) = &mut self.flight else { return Ok(()) };
+        match &mut flight.found {
+            None => flight.found = Some(found),
+            Some(have) => {
+                have.requests.extend(found.requests);
+                have.slugs.extend(found.slugs);
+                have.tenants.extend(found.tenants);
+            }
+        }
+        self.read_or_decide()
+    }
+
+    /// Decides everything, in order, without awaiting anything.
+    fn decide(&mut self) -> Result<(), Bug> {
+        let Some(mut flight) = self.flight.take() else { return Ok(()) };
+        let now = self.clock.now();
+        let found = flight.found.take().unwrap_or_default();
+        let mut letters: Vec<Outgoing> = Vec::new();
+        let mut claimed = Claimed::default();
+        let mut heard = 0;
+        for (id, (life, items)) in std::mem::take(&mut flight.work) {
+            let Some(lane) = self.lanes.get_mut(&id).filter(|lane| lane.spoken.life() == life) else {
+                continue;
+            };
+            let mut draft = Draft::default();
+            draft.touched.extend(std::mem::take(&mut lane.rested));
+            draft.touched.extend(lane.outdated(now));
+            let mut hearing = Hearing {
+                options: &self.options,
+                lane,
+                found: &found,
+                draft: &mut draft,
+                entropy: &self.entropy,
+                now,
+                letters: &mut letters,
+                claimed: &mut claimed,
+            };
+            if let Some(ms) = hearing.lane.pause_ms.take() {
+                let cause = Heard { origin: None, digest: String::new(), now };
+                let note = Note {
+                    words: Some(format!("{ms} ms without an owner")),
+                    ..Note::new(AuditKind::LanePaused)
+                };
+                hearing.note(&cause, &note, None)?;
+            }
+            let mut items = VecDeque::from(items);
+            while let Some(item) = items.pop_front() {
+                if hearing.hear(&item)? == Stepped::Deferred {
+                    items.push_front(item);
+                    break;
+                }
+                heard += 1;
+            }
+            for item in items.into_iter().rev().filter(|item| !matches!(item, Item::Due(_))) {
+                lane.inbox.push_front(item);
+            }
+            flight.drafts.insert(id, (life, draft, Vec::new()));
+        }
+        metrics::histogram!(telemetry::BATCH_RECORDS).record(f64::from(heard));
+        flight.letters_open = letters.len();
+        for letter in letters {
+            self.mouth.say(letter);
+        }
+        flight.stage = Stage::Letters;
+        self.flight = Some(flight);
+        self.commit_if_ready();
+        Ok(())
+    }
+
+    /// Commits once every letter is acknowledged.
+    pub(crate) fn commit_if_ready(&mut self) {
+        let Some(flight) = &mut self.flight else { return };
+        if flight.stage != Stage::Letters || flight.letters_open > 0 {
+            return;
+        }
+        let now = self.clock.now();
+        let mut batch = Batch::default();
+        for (id, (life, draft, rest)) in &mut flight.drafts {
+            let Some(lane) = self.lanes.get_mut(id).filter(|lane| lane.spoken.life() == *life) else {
+                continue;
+            };
+            let (write, resting) = draft.write(lane, now);
+            *rest = resting;
+            batch.lanes.push(write);
+        }
+        if batch.lanes.is_empty() {
+            self.flight = None;
+            return;
+        }
+        flight.stage = Stage::Committing;
+        let (store, clock) = (self.store.clone(), self.clock.clone());
+        let job = async move {
+            for repeat in 0..REPEATS {
+                match store.commit(batch.clone()).await {
+                    CommitOutcome::Failed(why) => {
+                        tracing::warn!(why, repeat, "the batch was not written, and is repeated")
+                    }
+                    outcome => return Job::Committed(outcome),
+                }
+                clock.sleep_until(clock.now().plus(50 << repeat)).await;
+            }
+            Job::Committed(CommitOutcome::Failed("repeated in vain".to_owned()))
+        };
+        self.jobs.push(job.boxed());
+    }
+
+    /// The outcome of the commit came.
+    pub(crate) fn on_committed(&mut self, outcome: CommitOutcome) {
+        let Some(flight) = self.flight.take() else { return };
+        let now = self.clock.now();
+        metrics::histogram!(telemetry::COMMIT_DURATION).record(now.since(flight.began) as f64 / 1000.0);
+        let (won, why, delay) = match outcome {
+            CommitOutcome::Done(won) => (won, "lost", 0),
+            CommitOutcome::Conflict(_) => (Vec::new(), "conflict", 0),
+            CommitOutcome::Unknown(error) => {
+                tracing::warn!(error, "nobody knows whether the batch was written: taking over");
+                (Vec::new(), "unknown", 0)
+            }
+            CommitOutcome::Failed(_) => (Vec::new(), "failed", 1000),
+        };
+        for (id, (life, draft, rest)) in flight.drafts {
+            if self.lanes.get(&id).is_none_or(|lane| lane.spoken.life() != life) {
+                continue;
+            }
+            if won.contains(&id) {
+                self.speak(id, draft, &rest, now);
+            } else {
+                self.take_over(id, why, delay);
+            }
+        }
+        metrics::gauge!(telemetry::TENANTS_IN_MEMORY)
+            .set(self.lanes.values().map(|lane| lane.tenants.len()).sum::<usize>() as f64);
+    }
+
+    /// Says what committed.
+    fn speak(&mut self, id: LaneId, draft: Draft, rest: &[TenantId], now: Time) {
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        let before = tenantry_contracts::Token(lane.committed_n);
+        lane.committed_n = lane.row.n;
+        lane.written = now;
+        let mut asked: BTreeMap<i64, Vec<tenantry_saga::Asked>> = BTreeMap::new();
+        for held in draft.touched.iter().filter_map(|id| lane.tenants.get(id)) {
+            for question in
+                held.tenant.questions(&self.options.plans, &self.options.fleet, before, lane.row.paused_ms)
+            {
+                asked.entry(question.command.question.token.0).or_default().push(question);
+            }
+        }
+        for told in draft.told {
+            let questions = asked.remove(&told.row.n).unwrap_or_default();
+            let tag = lane.spoken.row(id, told.row.n, (told.facts.len() + questions.len()) as u32);
+            for fact in told.facts {
+                self.mouth.fact(id, fact, tag);
+            }
+            for question in questions {
+                self.mouth.question(id, &question, tag);
+            }
+        }
+        for tenant in rest {
+            lane.release(*tenant);
+        }
+    }
+
+    /// Says questions again whose time has come: after *not yet*, and after *expired* while their own deadline stands.
+    pub(crate) fn say_due_questions(&mut self) {
+        let now = self.clock.now();
+        for (id, lane) in &mut self.lanes {
+            while let Some(entry) = lane.again.first_entry().filter(|entry| entry.key().0 <= now) {
+                let question = entry.remove();
+                let held = lane.tenants.get(&question.tenant);
+                let open = held.and_then(|held| {
+                    held.tenant.question_of(
+                        &self.options.plans,
+                        &self.options.fleet,
+                        &question,
+                        lane.row.paused_ms,
+                    )
+                });
+                if let Some(asked) = open {
+                    self.mouth.question(*id, &asked, crate::speak::UNCOUNTED_TAG);
+                }
+            }
+        }
+    }
+}

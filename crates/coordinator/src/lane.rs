@@ -1,0 +1,230 @@
+//! A lane's memory: its tenants that are not at rest, its numbers, and what waits to be decided.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use tenantry_audit::Head;
+use tenantry_contracts::command::Question;
+use tenantry_contracts::operation::Operation;
+use tenantry_contracts::request::Decoded;
+use tenantry_contracts::result::Answer;
+use tenantry_contracts::{Environment, Record, Refusal, RequestId, Slug, TenantId, Time, Topic};
+use tenantry_ports::{HeardAt, LaneRow};
+use tenantry_saga::Tenant;
+
+use crate::speak::Spoken;
+
+/// One lane that this process serves.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// The row as it will be written with the next batch.
+    pub(crate) row: LaneRow,
+    /// Its number when the last batch committed.
+    pub(crate) committed_n: i64,
+    /// When the row was last written.
+    pub(crate) written: Time,
+    /// The tenants that are not at rest.
+    pub(crate) tenants: BTreeMap<TenantId, Held>,
+    /// Who holds a slug, among them.
+    pub(crate) slugs: BTreeMap<(Environment, Slug), TenantId>,
+    /// When they are due.
+    dues: BTreeSet<(Time, TenantId)>,
+    /// Questions to be said again after *not yet* or *expired*.
+    pub(crate) again: BTreeMap<(Time, u64), Question>,
+    again_seq: u64,
+    /// What was heard and waits for the next batch.
+    pub(crate) inbox: VecDeque<Item>,
+    /// The generations under which its three topics are heard.
+    pub(crate) generations: BTreeMap<Topic, u64>,
+    /// What was said and is not acknowledged.
+    pub(crate) spoken: Spoken,
+    /// A pause to be written with the first batch after a take-over, in milliseconds.
+    pub(crate) pause_ms: Option<i64>,
+    /// Tenants that came to rest after their row was last written; the first batch writes it.
+    pub(crate) rested: Vec<TenantId>,
+    /// It is paused until its inbox has been worked off.
+    pub(crate) full: bool,
+}
+
+/// A tenant in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    /// The tenant.
+    pub(crate) tenant: Tenant,
+    /// The head of its chain.
+    pub(crate) head: Head,
+    /// The journal number of its last row.
+    pub(crate) head_n: i64,
+    /// Its row as it was last written, if it was.
+    pub(crate) row: Option<Written>,
+    /// Its due time in [`Lane::dues`].
+    due: Option<Time>,
+}
+
+/// A tenant's row as it was last written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    /// When.
+    pub(crate) at: Time,
+    /// Up to which journal number it shows.
+    pub(crate) n: i64,
+    /// Whether it says that the tenant is at rest.
+    pub(crate) at_rest: bool,
+}
+
+impl Held {
+    pub(crate) fn new(tenant: Tenant, head: Head, head_n: i64, row: Option<Written>) -> Self {
+        Self { tenant, head, head_n, row, due: None }
+    }
+}
+
+/// Something that a batch decides on.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    /// A record of `tenant.requests`.
+    Request(Record, Decoded),
+    /// A record of `tenant.results`.
+    Answer(Record, Result<Answer, Refusal>),
+    /// A record of `tenant.operations`.
+    Operation(Record, Result<Operation, Refusal>),
+    /// A tenant whose time has come.
+    Due(TenantId),
+}
+
+impl Lane {
+    pub(crate) fn new(row: LaneRow, now: Time) -> Self {
+        let (n, spoken) = (row.n, row.spoken);
+        Self {
+            row,
+            committed_n: n,
+            written: now,
+            tenants: BTreeMap::new(),
+            slugs: BTreeMap::new(),
+            dues: BTreeSet::new(),
+            again: BTreeMap::new(),
+            again_seq: 0,
+            inbox: VecDeque::new(),
+            generations: BTreeMap::new(),
+            spoken: Spoken::new(spoken),
+            pause_ms: None,
+            rested: Vec::new(),
+            full: false,
+        }
+    }
+
+    /// Where one of its topics was heard up to. `None` for topics that a lane does not hear.
+    pub(crate) fn heard(&mut self, topic: &Topic) -> Option<&mut HeardAt> {
+        match topic {
+            Topic::Requests => Some(&mut self.row.requests),
+            Topic::Results => Some(&mut self.row.results),
+            Topic::Operations => Some(&mut self.row.operations),
+            _ => None,
+        }
+    }
+
+    /// Takes a tenant into memory, or back into it.
+    pub(crate) fn hold(&mut self, held: Held) {
+        let id = held.tenant.id;
+        if held.tenant.holds_slug() {
+            let request = &held.tenant.request;
+            self.slugs.insert((request.environment.clone(), request.slug.clone()), id);
+        }
+        self.tenants.insert(id, held);
+        self.settle(id);
+    }
+
+    /// Puts a tenant's due time right after it changed.
+    pub(crate) fn settle(&mut self, id: TenantId) {
+        let Some(held) = self.tenants.get_mut(&id) else { return };
+        let due = held.tenant.next_due(self.row.paused_ms);
+        if due != held.due {
+            if let Some(old) = held.due {
+                self.dues.remove(&(old, id));
+            }
+            if let Some(new) = due {
+                self.dues.insert((new, id));
+            }
+            held.due = due;
+        }
+        if !held.tenant.holds_slug() {
+            let request = &held.tenant.request;
+            let key = (request.environment.clone(), request.slug.clone());
+            if self.slugs.get(&key) == Some(&id) {
+                self.slugs.remove(&key);
+            }
+        }
+    }
+
+    /// Lets go of a tenant that is at rest.
+    pub(crate) fn release(&mut self, id: TenantId) {
+        if let Some(held) = self.tenants.remove(&id) {
+            if let Some(due) = held.due {
+                self.dues.remove(&(due, id));
+            }
+            let request = &held.tenant.request;
+            let key = (request.environment.clone(), request.slug.clone());
+            if self.slugs.get(&key) == Some(&id) {
+                self.slugs.remove(&key);
+            }
+        }
+    }
+
+    /// When something is due next: a tenant, or a question to be said again.
+    pub(crate) fn next_due(&self) -> Option<Time> {
+        let due = self.dues.first().map(|(at, _)| *at);
+        let again = self.again.first_key_value().map(|((at, _), _)| *at);
+        [due, again].into_iter().flatten().min()
+    }
+
+    /// Whether some tenant's time has come.
+    pub(crate) fn is_due(&self, now: Time) -> bool {
+        self.dues.first().is_some_and(|(at, _)| *at <= now)
+    }
+
+    /// The tenants whose time has come.
+    pub(crate) fn due(&self, now: Time) -> Vec<TenantId> {
+        self.dues.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect()
+    }
+
+    /// A question is to be said again.
+    pub(crate) fn say_again(&mut self, at: Time, question: Question) {
+        self.again_seq += 1;
+        self.again.insert((at, self.again_seq), question);
+    }
+
+    /// Moves every due time after a pause became known.
+    pub(crate) fn paused(&mut self, ms: i64) {
+        self.row.paused_ms += ms;
+        let ids: Vec<_> = self.tenants.keys().copied().collect();
+        for id in ids {
+            self.settle(id);
+        }
+    }
+}
+
+/// Reads a record for a lane.
+pub(crate) fn read(record: Record, lanes: u16, default_plan: &str) -> Item {
+    match record.topic {
+        Topic::Results => {
+            let answer = Answer::decode(&record);
+            Item::Answer(record, answer)
+        }
+        Topic::Operations => {
+            let operation = tenantry_contracts::operation::decode_operation(&record);
+            Item::Operation(record, operation)
+        }
+        _ => {
+            let decoded = tenantry_contracts::request::decode(&record, lanes, default_plan);
+            Item::Request(record, decoded)
+        }
+    }
+}
+
+/// The request or operation id of an item, where it has one.
+pub(crate) fn request_id(item: &Item) -> Option<&RequestId> {
+    match item {
+        Item::Request(_, Decoded::Heard(heard)) => Some(&heard.id),
+        Item::Request(_, Decoded::Refused { id, .. }) => id.as_ref(),
+        Item::Operation(_, Ok(operation)) => Some(&operation.id),
+        _ => None,
+    }
+}

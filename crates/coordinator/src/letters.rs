@@ -1,0 +1,58 @@
+//! Records that are not decided here: quarantined, or sent on to their home lane. They are on Kafka before the batch
+//! that passes them commits.
+
+use bytes::Bytes;
+use tenantry_contracts::{Lane, Record, Refusal, Slug, Topic};
+use tenantry_ports::{Outgoing, Place};
+
+use crate::speak::LETTER_TAG;
+
+/// The header that a forwarded request carries: where upstream put it.
+pub(crate) const FORWARDED_FROM: &str = "tenantry_forwarded_from";
+
+/// A record for the quarantine: its raw bytes, its own headers, and where it came from and why.
+pub(crate) fn quarantined(record: &Record, group: &str, refusal: &Refusal) -> Outgoing {
+    let mut headers = record.headers.clone();
+    let origin = record.origin();
+    let mut add = |name: &str, value: String| headers.push((name.to_owned(), Bytes::from(value)));
+    add("dlq_letter_id", origin.to_string());
+    add("dlq_original_topic", origin.topic.clone());
+    add("dlq_original_partition", origin.partition.to_string());
+    add("dlq_original_offset", origin.offset.to_string());
+    add("dlq_original_timestamp", record.at.0.to_string());
+    add("dlq_consumer_group", group.to_owned());
+    add("dlq_class", "poison".to_owned());
+    add("dlq_code", refusal.code.to_string());
+    add("dlq_summary", refusal.to_string());
+    // The names that other tools read.
+    add("kafka_dlt-original-topic", origin.topic.clone());
+    add("kafka_dlt-original-partition", origin.partition.to_string());
+    add("kafka_dlt-original-offset", origin.offset.to_string());
+    add("x-original-topic", origin.topic);
+    Outgoing {
+        place: Place { topic: Topic::Quarantine, partition: 0 },
+        key: record.key.clone(),
+        headers,
+        value: record.value.clone(),
+        tag: LETTER_TAG,
+    }
+}
+
+/// A request for its home lane, byte for byte, with where it was put.
+pub(crate) fn forwarded(record: &Record, home: Lane, slug: &Slug) -> Outgoing {
+    let mut headers: Vec<_> =
+        record.headers.iter().filter(|(name, _)| name != FORWARDED_FROM).cloned().collect();
+    headers.push((FORWARDED_FROM.to_owned(), Bytes::from(record.origin().to_string())));
+    Outgoing {
+        place: Place { topic: Topic::Requests, partition: home.0 },
+        key: Some(Bytes::copy_from_slice(slug.as_str().as_bytes())),
+        headers,
+        value: record.value.clone(),
+        tag: LETTER_TAG,
+    }
+}
+
+/// Where a record was put first: by upstream, before any forwarding.
+pub(crate) fn first_origin(record: &Record) -> String {
+    record.header(FORWARDED_FROM).map_or_else(|| record.origin().to_string(), str::to_owned)
+}

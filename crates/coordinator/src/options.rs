@@ -1,0 +1,35 @@
+//! What a coordinator is told when it starts.
+
+use tenantry_contracts::{Fleet, MasterKey};
+use tenantry_saga::Registry;
+
+/// What a coordinator is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The installation.
+    pub fleet: Fleet,
+    /// How many lanes there are: the partitions of the keyed topics, fixed for life.
+    pub lanes: u16,
+    /// A static member id that is stable across restarts.
+    pub member: Option<String>,
+    /// The plans.
+    pub plans: Registry,
+    /// The plan of requests that name none.
+    pub default_plan: String,
+    /// What wraps the tenants' keys.
+    pub master: MasterKey,
+    /// The most records in one batch.
+    pub batch: usize,
+}
+
+impl Options {
+    /// The usual ones.
+    pub fn new(fleet: Fleet, lanes: u16, plans: Registry, master: MasterKey) -> Self {
+        Self { fleet, lanes, member: None, plans, default_plan: "starter".to_owned(), master, batch: 1000 }
+    }
+
+    /// The CloudEvents source of what the fleet says.
+    pub(crate) fn source(&self) -> String {
+        format!("/tenantry/{}", self.fleet)
+    }
+}

@@ -1,0 +1,295 @@
+//! Telling: a change becomes a journal row with its facts, exactly as they will be said.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use tenantry_audit::Head;
+use tenantry_contracts::audit::{self, AuditEvent, AuditKind};
+use tenantry_contracts::event::{Assumed, Event, EventKind, TenantRef};
+use tenantry_contracts::{Fact, Json, Origin, Refusal, RowName, State, Time, Topic, fact};
+use tenantry_ports::Row;
+use tenantry_saga::{Change, Registry, Saga, Tenant, What};
+
+use crate::entry::{Cause, Entry, FORMAT, Note};
+use crate::lane::Held;
+use crate::options::Options;
+
+/// What was heard, for everything that is told of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    /// The record, or nothing for a due time.
+    pub(crate) origin: Option<Origin>,
+    /// SHA-256 of its value, hexadecimal; empty for a due time.
+    pub(crate) digest: String,
+    /// When it was heard.
+    pub(crate) now: Time,
+}
+
+impl Heard {
+    fn cause(&self) -> Cause {
+        self.origin.clone().map_or(Cause::Timer, Cause::Record)
+    }
+}
+
+/// A row and what it says.
+pub(crate) struct Told {
+    pub(crate) row: Row,
+    pub(crate) facts: Vec<Fact>,
+}
+
+/// Tells the changes of one hearing, in order. `held` is the tenant after all of them, `before` its state before them.
+pub(crate) fn changes(
+    options: &Options,
+    heard: &Heard,
+    lane: &tenantry_ports::LaneRow,
+    held: &mut Held,
+    before: State,
+    told: &[(i64, Change)],
+    assumed: &[Assumed],
+) -> Result<Vec<Told>, serde_json::Error> {
+    let over = told.iter().position(|(_, change)| change.over);
+    let mut state = before;
+    let mut rows = Vec::with_capacity(told.len());
+    for (at, (n, told)) in told.iter().enumerate() {
+        state = told.state.unwrap_or(state);
+        // A saga that ends with one of these changes has already left the tenant.
+        let ended = over.is_some_and(|over| at <= over);
+        rows.push(change(options, heard, lane, held, (state, ended), *n, told, assumed)?);
+    }
+    Ok(rows)
+}
+
+#[allow(clippy::too_many_arguments)]
+fn change(
+    options: &Options,
+    heard: &Heard,
+    lane: &tenantry_ports::LaneRow,
+    held: &mut Held,
+    (state, ended): (State, bool),
+    n: i64,
+    change: &Change,
+    assumed: &[Assumed],
+) -> Result<Told, serde_json::Error> {
+    let tenant = &held.tenant;
+    let saga = if ended { tenant.last.as_deref() } else { tenant.saga.as_ref() };
+    let chain = tenant.id.to_string();
+    let reference = reference(tenant);
+    let row = change.run.and_then(|run| named(&options.plans, saga?, run));
+    let by = change.by.as_deref();
+    let event = AuditEvent {
+        format: audit::FORMAT,
+        fleet: options.fleet.to_string(),
+        seq: held.head.seq + 1,
+        prev: held.head.prev(),
+        kind: change.what,
+        alias: change.what.alias().map(str::to_owned),
+        at: heard.now,
+        lane: lane.lane,
+        n,
+        cause: heard.origin.clone(),
+        digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
+        tenant: Some(reference.clone()),
+        state: Some(state),
+        saga: saga.map(|saga| saga.id),
+        plan: change.begun.as_ref().map(|begun| begun.plan.clone()),
+        row: row.as_ref().map(|(name, _)| name.clone()),
+        step: row.and_then(|(_, step)| step),
+        token: change.answered.map(|(token, _)| token),
+        took_ms: change.answered.map(|(_, ms)| ms),
+        actor: by.map(|by| by.actor.clone()),
+        reason: by.map(|by| by.reason.clone()),
+        operation: Some(by.map_or_else(
+            || saga.map_or(&tenant.request_id, |saga| &saga.request_id).clone(),
+            |by| by.id.clone(),
+        )),
+        decision: None,
+        failure: change.failure.clone(),
+        commitment: change
+            .output
+            .as_ref()
+            .map(|output| hex::encode(tenantry_audit::digest(output.text().as_bytes()))),
+        note: change.note.clone(),
+        chain: chain.clone(),
+    };
+    let mut facts = vec![audited(options, &chain, &event)?];
+    if let Some(kind) = public(change) {
+        let outputs = if kind == EventKind::Provisioned {
+            saga.and_then(|saga| outputs(&options.plans, saga))
+        } else {
+            None
+        };
+        let answer = Event {
+            event: kind,
+            at: heard.now,
+            request: event.operation.clone(),
+            tenant: Some(reference),
+            state: Some(state),
+            saga: event.saga,
+            assumed: if kind == EventKind::RequestAccepted { assumed.to_vec() } else { Vec::new() },
+            refusal: change.failure.as_ref().map(|failure| Refusal {
+                code: failure.code,
+                pointer: failure.pointer.clone(),
+                message: failure.message.clone(),
+            }),
+            origin: heard.origin.clone().filter(|_| kind == EventKind::RequestAccepted || by.is_some()),
+            outputs,
+        };
+        facts.push(said(options, &answer, tenant.request.slug.as_str(), &format!("{}:{n}", lane.lane))?);
+    }
+    let entry = Entry {
+        format: FORMAT,
+        cause: heard.cause(),
+        digest: Cow::Borrowed(&heard.digest),
+        paused_ms: lane.paused_ms,
+        change: Some(Cow::Borrowed(change)),
+        note: None,
+    };
+    let row = Row {
+        lane: lane.lane,
+        n,
+        tenant: Some(tenant.id),
+        seq: event.seq,
+        prev_n: held.head_n,
+        at: heard.now,
+        entry: serde_json::to_vec(&entry)?.into(),
+        facts: fact::encode(&facts),
+    };
+    held.head = held.head.after(&facts[0].value);
+    held.head_n = n;
+    Ok(Told { row, facts })
+}
+
+/// Tells a note of the lane's own chain, with the answer to upstream where there is one.
+pub(crate) fn note(
+    options: &Options,
+    heard: &Heard,
+    lane: &mut tenantry_ports::LaneRow,
+    n: i64,
+    note: &Note,
+    answer: Option<(Event, String)>,
+) -> Result<Told, serde_json::Error> {
+    let chain = lane.lane.chain();
+    let head = Head { seq: lane.chain_seq, digest: lane.chain_head };
+    let event = AuditEvent {
+        format: audit::FORMAT,
+        fleet: options.fleet.to_string(),
+        seq: head.seq + 1,
+        prev: if head.seq == 0 { Head::start(&chain).prev() } else { head.prev() },
+        kind: note.what,
+        alias: None,
+        at: heard.now,
+        lane: lane.lane,
+        n,
+        cause: heard.origin.clone(),
+        digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
+        tenant: None,
+        state: None,
+        saga: None,
+        plan: None,
+        row: None,
+        step: None,
+        token: None,
+        took_ms: None,
+        actor: None,
+        reason: None,
+        operation: note.request.clone(),
+        decision: None,
+        failure: None,
+        commitment: None,
+        note: Some(words(note)).filter(|words| !words.is_empty()),
+        chain: chain.clone(),
+    };
+    let mut facts = vec![audited(options, &chain, &event)?];
+    if let Some((answer, key)) = answer {
+        facts.push(said(options, &answer, &key, &format!("{}:{n}", lane.lane))?);
+    }
+    let entry = Entry {
+        format: FORMAT,
+        cause: heard.cause(),
+        digest: Cow::Borrowed(&heard.digest),
+        paused_ms: lane.paused_ms,
+        change: None,
+        note: Some(Cow::Borrowed(note)),
+    };
+    let row = Row {
+        lane: lane.lane,
+        n,
+        tenant: None,
+        seq: event.seq,
+        prev_n: 0,
+        at: heard.now,
+        entry: serde_json::to_vec(&entry)?.into(),
+        facts: fact::encode(&facts),
+    };
+    let head = head.after(&facts[0].value);
+    (lane.chain_seq, lane.chain_head) = (event.seq, head.digest);
+    Ok(Told { row, facts })
+}
+
+fn words(note: &Note) -> String {
+    let mut words: Vec<String> = note.words.iter().cloned().collect();
+    if let Some(tenant) = note.tenant {
+        words.push(format!("tenant {tenant}"));
+    }
+    if let Some(refusal) = &note.refusal {
+        words.push(refusal.to_string());
+    }
+    words.join("; ")
+}
+
+fn audited(options: &Options, chain: &str, event: &AuditEvent) -> Result<Fact, serde_json::Error> {
+    let (headers, value) = audit::encode(event, &options.source())?;
+    Ok(Fact { topic: Topic::Audit, key: Bytes::copy_from_slice(chain.as_bytes()), headers, value })
+}
+
+fn said(options: &Options, event: &Event, key: &str, id: &str) -> Result<Fact, serde_json::Error> {
+    let (headers, value) = event.encode(id, &options.source(), key)?;
+    Ok(Fact { topic: Topic::Events, key: Bytes::copy_from_slice(key.as_bytes()), headers, value })
+}
+
+/// Which public event a change is, if it is one.
+fn public(change: &Change) -> Option<EventKind> {
+    match change.what {
+        AuditKind::Requested => Some(EventKind::RequestAccepted),
+        AuditKind::Completed => Some(EventKind::Provisioned),
+        AuditKind::Rejected => Some(EventKind::Rejected),
+        AuditKind::RolledBack => Some(EventKind::RolledBack),
+        AuditKind::Held | AuditKind::Blocked | AuditKind::Stuck | AuditKind::GateOpened => {
+            Some(EventKind::AttentionNeeded)
+        }
+        AuditKind::OperationAccepted => Some(EventKind::OperationAccepted),
+        AuditKind::GateDecided if change.by.is_some() => Some(EventKind::OperationAccepted),
+        _ => None,
+    }
+}
+
+/// The name of a chosen row, and its step.
+fn named(plans: &Registry, saga: &Saga, run: u16) -> Option<(RowName, Option<tenantry_contracts::StepName>)> {
+    let plan = plans.find(saga.kind, saga.version)?;
+    let row = &plan.rows[usize::from(saga.rows.get(usize::from(run))?.row)];
+    let step = match &row.what {
+        What::Step { step, .. } => Some(step.clone()),
+        _ => None,
+    };
+    Some((RowName::new(row.name), step))
+}
+
+/// What was made, by row.
+fn outputs(plans: &Registry, saga: &Saga) -> Option<Json> {
+    let plan = plans.find(saga.kind, saga.version)?;
+    let made: std::collections::BTreeMap<&str, &Json> = saga
+        .rows
+        .iter()
+        .filter_map(|run| Some((plan.rows[usize::from(run.row)].name, run.output.as_ref()?)))
+        .collect();
+    Json::of(&made).ok()
+}
+
+/// A tenant's names, for events.
+pub(crate) fn reference(tenant: &Tenant) -> TenantRef {
+    TenantRef {
+        id: tenant.id,
+        slug: tenant.request.slug.clone(),
+        environment: tenant.request.environment.clone(),
+    }
+}
