@@ -1,0 +1,85 @@
+//! What became of records: told by librdkafka one by one, taken by the sender many at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::Message;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use tenantry_ports::{Delivered, Delivery, Tag};
+use tokio::sync::Notify;
+
+use crate::client::warn;
+
+/// Reports that nobody took yet.
+#[derive(Default)]
+pub(crate) struct Reports {
+    waiting: Mutex<Vec<Delivered>>,
+    wake: Notify,
+}
+
+impl Reports {
+    fn push(&self, report: Delivered) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.push(report);
+        let first = waiting.len() == 1;
+        drop(waiting);
+        // One wake for many: whoever was woken takes all.
+        if first {
+            self.wake.notify_one();
+        }
+    }
+
+    /// All reports since the last call; waits for the first.
+    pub(crate) async fn take(&self) -> Vec<Delivered> {
+        loop {
+            let taken = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            if !taken.is_empty() {
+                return taken;
+            }
+            self.wake.notified().await;
+        }
+    }
+}
+
+/// The producer's callbacks.
+pub(crate) struct Saying(pub(crate) Arc<Reports>);
+
+impl ClientContext for Saying {
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn(&error, reason);
+    }
+}
+
+impl ProducerContext for Saying {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        let delivery = match result {
+            // A repeat that the broker knew already has no offset; it is there all the same.
+            Ok(message) => Delivery::Acked(message.offset().max(-1)),
+            Err((error, _)) => failed(error),
+        };
+        self.0.push(Delivered { tag: tag as Tag, delivery });
+    }
+}
+
+fn failed(error: &KafkaError) -> Delivery {
+    use RDKafkaErrorCode as Code;
+    let text = error.to_string();
+    match error {
+        KafkaError::MessageProduction(
+            Code::MessageSizeTooLarge
+            | Code::MessageBatchTooLarge
+            | Code::InvalidMessageSize
+            | Code::InvalidRecord
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTopic,
+        ) => Delivery::NotPersisted(text),
+        _ => Delivery::PossiblyPersisted(text),
+    }
+}
