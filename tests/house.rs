@@ -42,7 +42,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 
 /// Crates that read no clock, no chance, no environment and no socket: their manifests may not even name these.
 const PURE: &[&str] = &["contracts", "saga", "audit", "coordinator", "serve", "ports"];
-const IMPURE: &[&str] = &["tokio", "rand", "getrandom", "tokio-postgres", "deadpool-postgres", "rdkafka", "sqlx", "reqwest"];
+const IMPURE: &[&str] =
+    &["tokio", "rand", "getrandom", "tokio-postgres", "deadpool-postgres", "rdkafka", "sqlx", "reqwest"];
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests stands in the workspace").to_owned()
@@ -50,7 +51,10 @@ fn top() -> PathBuf {
 
 fn metadata() -> Metadata {
     let mut command = MetadataCommand::new();
-    command.manifest_path(top().join("Cargo.toml")).no_deps().other_options(vec!["--offline".into(), "--locked".into()]);
+    command
+        .manifest_path(top().join("Cargo.toml"))
+        .no_deps()
+        .other_options(vec!["--offline".into(), "--locked".into()]);
     command.exec().expect("cargo metadata")
 }
 
@@ -77,7 +81,8 @@ fn every_arrow_between_crates_points_down() {
         if matches!(name.as_str(), "tenantry" | "tests") {
             continue;
         }
-        let may = known.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no floor: add it to MAY_KNOW"));
+        let may =
+            known.get(name.as_str()).unwrap_or_else(|| panic!("{name} has no floor: add it to MAY_KNOW"));
         for other in depends.intersection(&house) {
             assert!(may.contains(&other.as_str()), "{name} must not depend on {other}");
         }
@@ -94,7 +99,10 @@ fn crates_from_outside_stay_in_their_rooms() {
     let arrows = arrows();
     for (outside, rooms) in ONLY_IN {
         for (name, depends) in &arrows {
-            assert!(!depends.contains(*outside) || rooms.contains(&name.as_str()), "{name} must not name {outside}");
+            assert!(
+                !depends.contains(*outside) || rooms.contains(&name.as_str()),
+                "{name} must not name {outside}"
+            );
         }
     }
     for name in PURE {
@@ -109,7 +117,15 @@ fn the_packages_that_were_asked_for_are_used() {
     let arrows = arrows();
     let named: BTreeSet<_> = arrows.values().flatten().map(String::as_str).collect();
     let asked = [
-        "rdkafka", "tokio", "serde", "serde_json", "sqlx", "deadpool-postgres", "tracing", "metrics", "metrics-exporter-prometheus",
+        "rdkafka",
+        "tokio",
+        "serde",
+        "serde_json",
+        "sqlx",
+        "deadpool-postgres",
+        "tracing",
+        "metrics",
+        "metrics-exporter-prometheus",
         "backoff",
     ];
     for package in asked {
@@ -129,21 +145,48 @@ fn every_worker_looks_like_its_siblings() {
 
 #[test]
 fn the_top_level_stays_as_asked() {
-    let allowed = ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "crates", "schemas", "migrations", "deploy", "tests", "docker-compose.yml"];
+    let allowed = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "LICENSE",
+        "README.md",
+        "crates",
+        "schemas",
+        "migrations",
+        "deploy",
+        "tests",
+        "docker-compose.yml",
+    ];
     for entry in fs::read_dir(top()).expect("the top level").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        assert!(name.starts_with('.') || name == "target" || allowed.contains(&name.as_str()), "{name} does not belong on the top level");
+        assert!(
+            name.starts_with('.') || name == "target" || allowed.contains(&name.as_str()),
+            "{name} does not belong on the top level"
+        );
     }
 }
 
 #[test]
 fn pure_crates_read_no_clock_no_chance_and_no_environment() {
-    let banned = ["SystemTime::now", "Instant::now", "Utc::now", "std::env::", "thread_rng", "rand::", "TcpStream", "std::fs"];
+    let banned = [
+        "SystemTime::now",
+        "Instant::now",
+        "Utc::now",
+        "std::env::",
+        "thread_rng",
+        "rand::",
+        "TcpStream",
+        "std::fs",
+    ];
     for name in PURE {
         for (path, text) in sources(&top().join("crates").join(name).join("src")) {
             // The retry timer of `backoff` wants an instant; what it is has no effect (see there).
             let exempt = path.ends_with("serve/src/retry.rs");
-            let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            let code: String = text
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n");
             for word in banned {
                 assert!(exempt || !code.contains(word), "{} uses {word}", path.display());
             }

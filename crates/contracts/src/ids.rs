@@ -222,18 +222,6 @@ macro_rules! words {
                 Self(std::borrow::Cow::Borrowed(name))
             }
 
-            /// A copy of a name that is known when the program is compiled; for tables of names.
-            ///
-            /// # Panics
-            /// When compiling, for a name that was read.
-            #[must_use]
-            pub const fn copied(&self) -> Self {
-                match &self.0 {
-                    std::borrow::Cow::Borrowed(name) => Self(std::borrow::Cow::Borrowed(name)),
-                    std::borrow::Cow::Owned(_) => panic!("only a name in a constant table can be copied"),
-                }
-            }
-
             /// A name that was read.
             pub fn read(name: impl Into<String>) -> Self {
                 Self(std::borrow::Cow::Owned(name.into()))

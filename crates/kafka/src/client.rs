@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rdkafka::client::ClientContext;
-use rdkafka::error::KafkaError;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::{Offset, TopicPartitionList};
 use tenantry_ports::{BusError, Place};
 
@@ -15,12 +17,32 @@ impl ClientContext for Quiet {
     fn error(&self, error: KafkaError, reason: &str) {
         warn(&error, reason);
     }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log(level, facility, line);
+    }
 }
 
-impl rdkafka::consumer::ConsumerContext for Quiet {}
+impl ConsumerContext for Quiet {}
 
 pub(crate) fn warn(error: &KafkaError, reason: &str) {
+    // The end of a partition is news for whoever reads it, and reaches them as such.
+    if matches!(error, KafkaError::Global(RDKafkaErrorCode::PartitionEOF)) {
+        return;
+    }
     tracing::warn!(target: "tenantry_kafka", %error, reason, "kafka client");
+}
+
+/// librdkafka's own lines, under its own target. That the gapless guarantee is called experimental is known and wanted.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    use RDKafkaLogLevel::{Alert, Critical, Debug, Emerg, Error, Info, Notice, Warning};
+    match level {
+        Warning if line.contains("enable.gapless.guarantee") => {}
+        Emerg | Alert | Critical | Error => tracing::error!(target: "librdkafka", facility, "{line}"),
+        Warning => tracing::warn!(target: "librdkafka", facility, "{line}"),
+        Notice | Info => tracing::info!(target: "librdkafka", facility, "{line}"),
+        Debug => tracing::debug!(target: "librdkafka", facility, "{line}"),
+    }
 }
 
 /// An error with its stable code, what was wrong, and what to do next.
@@ -46,6 +68,18 @@ pub(crate) fn list<'a>(places: impl IntoIterator<Item = (&'a Place, Offset)>) ->
         let _ = element.set_offset(offset);
     }
     list
+}
+
+/// Waits until partitions that were taken away have really stopped.
+///
+/// librdkafka 2.12.1 aborts the whole process when a partition is taken away a second time while it is still being
+/// stopped (its assertion `rktp_started`). Stopping takes two turns of its main thread, and each of these calls waits
+/// for one; so this stands before every change of an assignment, and before a client is put away.
+pub(crate) fn settle<C: ConsumerContext>(client: &BaseConsumer<C>) {
+    for _ in 0..4 {
+        // What it answers is of no interest, and an error only means that there is no main thread any more.
+        let _ = client.assignment();
+    }
 }
 
 /// Drops what blocks (librdkafka waits for brokers when it is put away) on a thread of its own.

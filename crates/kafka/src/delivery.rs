@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::Message;
 use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use tenantry_ports::{Delivered, Delivery, Tag};
 use tokio::sync::Notify;
 
-use crate::client::warn;
+use crate::client::{log, warn};
 
 /// Reports that nobody took yet.
 #[derive(Default)]
@@ -48,6 +49,10 @@ pub(crate) struct Saying(pub(crate) Arc<Reports>);
 impl ClientContext for Saying {
     fn error(&self, error: KafkaError, reason: &str) {
         warn(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log(level, facility, line);
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -19,7 +20,7 @@ use tenantry_contracts::{Record, Topic};
 use tenantry_ports::Place;
 use tokio::sync::Notify;
 
-use crate::client::{list, warn};
+use crate::client::{list, log, settle, warn};
 use crate::record;
 use crate::slots::Slots;
 
@@ -94,6 +95,7 @@ impl Membership {
     }
 
     fn assigned(&self, consumer: &BaseConsumer<Self>, list: &TopicPartitionList) {
+        settle(consumer);
         let done =
             if self.resumes { consumer.assign(list) } else { consumer.assign(&TopicPartitionList::new()) };
         self.shared.slots().assign(self.places(list), self.resumes);
@@ -113,6 +115,7 @@ impl Membership {
         }
         resume(consumer, &held);
         self.shared.slots().revoke(self.places(list));
+        settle(consumer);
         if let Err(error) = consumer.unassign() {
             self.shared.lose(format!("bus_assign: {error}; a new consumer joins again"));
         }
@@ -122,6 +125,10 @@ impl Membership {
 impl ClientContext for Membership {
     fn error(&self, error: KafkaError, reason: &str) {
         warn(&error, reason);
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        log(level, facility, line);
     }
 }
 
@@ -191,12 +198,14 @@ pub(crate) fn run(consumer: &BaseConsumer<Membership>) {
             leave(consumer);
         }
     }
+    settle(consumer);
 }
 
 /// A static member does not leave when it is closed; so it unsubscribes first, and polls until that is through.
 fn leave(consumer: &BaseConsumer<Membership>) {
     const SENT: Duration = Duration::from_millis(500);
     const MOST: Duration = Duration::from_secs(5);
+    settle(consumer);
     consumer.unsubscribe();
     let since = Instant::now();
     while since.elapsed() < SENT
@@ -209,6 +218,7 @@ fn leave(consumer: &BaseConsumer<Membership>) {
 fn carry_out_seeks(consumer: &BaseConsumer<Membership>, shared: &Shared) {
     let Some(sought) = shared.slots().sought() else { return };
     resume(consumer, &sought.released);
+    settle(consumer);
     if let Err(error) = consumer.assign(&list(sought.read.iter().map(|(place, offset)| (place, *offset)))) {
         shared.lose(format!("bus_assign: {error}; a new consumer joins again"));
     }

@@ -11,7 +11,7 @@ use rdkafka::{Message, Offset};
 use tenantry_contracts::{Record, Topic};
 use tenantry_ports::{BusError, Place};
 
-use crate::client::{Quiet, list, put_away, refused, unreachable};
+use crate::client::{Quiet, list, put_away, refused, settle, unreachable};
 use crate::options::Options;
 use crate::record;
 
@@ -81,6 +81,7 @@ impl Probe {
     pub(crate) fn first(&self, place: &Place, from: i64) -> Result<Option<Record>, BusError> {
         let client = self.client();
         let _alone = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        settle(client);
         client
             .assign(&list([(place, Offset::Offset(from))]))
             .map_err(|error| refused("bus_internal", error, "report this"))?;
@@ -105,6 +106,7 @@ impl Probe {
                 _ => {}
             }
         };
+        settle(client);
         if let Err(error) = client.unassign() {
             tracing::warn!(target: "tenantry_kafka", %error, "a looked-at partition stays assigned");
         }

@@ -16,7 +16,7 @@ use tenantry_contracts::{Record, Topic};
 use tenantry_ports::{BusError, Place};
 use tokio::sync::mpsc;
 
-use crate::client::{Quiet, beside, list, refused};
+use crate::client::{Quiet, beside, list, refused, settle};
 use crate::options::Options;
 use crate::probe::Probe;
 use crate::record;
@@ -149,6 +149,12 @@ struct Work {
     stop: Arc<AtomicBool>,
 }
 
+impl Drop for Work {
+    fn drop(&mut self) {
+        settle(&self.client);
+    }
+}
+
 /// `None`: whoever read has gone.
 type Ended = Option<BusError>;
 
@@ -181,6 +187,7 @@ impl Work {
 
     fn assign(&self, spans: &[Span]) -> Result<(), Ended> {
         let list = list(spans.iter().map(|span| (&span.place, Offset::Offset(span.next))));
+        settle(&self.client);
         self.client.assign(&list).map_err(|error| Some(refused("bus_assign", error, "open a new reader")))
     }
 
