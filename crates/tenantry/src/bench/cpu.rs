@@ -1,0 +1,49 @@
+//! CPU seconds and memory of processes, from `/proc`. Zero where that does not exist.
+
+use std::fs;
+
+/// Clock ticks a second, as Linux counts them for user space on every architecture.
+const TICKS: f64 = 100.0;
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    /// CPU seconds, its children that ended included.
+    pub(super) cpu_s: f64,
+    /// Resident memory in MiB.
+    pub(super) rss_mib: f64,
+}
+
+struct Stat {
+    parent: u32,
+    ticks: f64,
+}
+
+fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command may hold spaces; the fields after its closing bracket do not.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    Some(Stat { parent: number(1) as u32, ticks: (11..15).map(number).sum() })
+}
+
+fn rss(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// What a process has used, with `family` also its living children (PostgreSQL has one for each connection).
+pub(super) fn used(pid: u32, family: bool) -> Used {
+    let mut used = Used { cpu_s: stat(pid).map_or(0.0, |stat| stat.ticks / TICKS), rss_mib: rss(pid) };
+    if !family {
+        return used;
+    }
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for child in all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
+        if let Some(stat) = stat(child).filter(|stat| stat.parent == pid) {
+            used.cpu_s += stat.ticks / TICKS;
+        }
+    }
+    used
+}

@@ -1,0 +1,147 @@
+//! The load: a closed loop that publishes requests, hears the answers, and checks every outcome.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use bytes::Bytes;
+use tenantry_audit::{Heard, Verifier};
+use tenantry_contracts::event::{Event, EventKind};
+use tenantry_contracts::{Lane, Slug, Topic, request};
+use tenantry_contracts::{RequestId, Time};
+use tenantry_kafka::{Kafka, Options, Read, Reader, Start};
+use tenantry_ports::{Bus, Clock, Delivery, Outgoing, Place, Producer};
+
+use super::steps::fails;
+use crate::clock::SystemClock;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) active: u64,
+    pub(super) rolled_back: u64,
+    pub(super) took: Duration,
+    /// Milliseconds from publication to outcome, sorted.
+    pub(super) latencies_ms: Vec<f64>,
+    pub(super) audit_records: u64,
+    pub(super) audit_chains: u64,
+}
+
+impl Outcome {
+    /// A percentile of the latencies.
+    pub(super) fn percentile(&self, of_hundred: f64) -> f64 {
+        let at = (self.latencies_ms.len() as f64 * of_hundred / 100.0) as usize;
+        self.latencies_ms.get(at.min(self.latencies_ms.len().saturating_sub(1))).copied().unwrap_or(0.0)
+    }
+}
+
+/// Runs `sagas` sagas with `in_flight` at a time.
+pub(super) async fn run(options: &Options, run: &str, lanes: u16, sagas: u64, in_flight: u64, timeout: Duration) -> anyhow::Result<Outcome> {
+    let places = Reader::places(options, vec![Topic::Events]).await?;
+    let mut events = Reader::open(options, places, Start::End).await?;
+    let mut producer = Kafka::new(options.clone()).producer().await?;
+    let clock = SystemClock::default();
+    let mut outcome = Outcome { latencies_ms: Vec::with_capacity(sagas as usize), ..Outcome::default() };
+    let mut open: HashMap<String, Instant> = HashMap::new();
+    let mut next = 0;
+    let began = Instant::now();
+    let end = began + timeout;
+    while outcome.active + outcome.rolled_back < sagas {
+        while next < sagas && (open.len() as u64) < in_flight {
+            let slug = format!("b-{run}-{next}");
+            let Err(refused) = producer.send(request(&slug, lanes, clock.now())?) else {
+                open.insert(slug, Instant::now());
+                next += 1;
+                continue;
+            };
+            if let tenantry_ports::Refused::Never(_, why) = refused {
+                bail!("a request cannot be published: {why}");
+            }
+            break;
+        }
+        tokio::select! {
+            read = events.read() => {
+                if let Read::Records(records) = read? {
+                    for record in &records {
+                        settle(&Event::decode(record)?, &mut open, &mut outcome)?;
+                    }
+                }
+            }
+            reports = producer.delivered() => {
+                if let Some(bad) = reports.iter().find(|report| !matches!(report.delivery, Delivery::Acked(_))) {
+                    bail!("a request was not acknowledged: {:?}", bad.delivery);
+                }
+            }
+            () = tokio::time::sleep_until(end.into()) => bail!("{} sagas are still open after {timeout:?}", open.len()),
+        }
+    }
+    outcome.took = began.elapsed();
+    outcome.latencies_ms.sort_by(f64::total_cmp);
+    Ok(outcome)
+}
+
+/// An answer: counted once, and checked against what it must be.
+fn settle(event: &Event, open: &mut HashMap<String, Instant>, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let active = match event.event {
+        EventKind::Provisioned => true,
+        EventKind::RolledBack => false,
+        EventKind::RequestAccepted | EventKind::RequestDuplicate => return Ok(()),
+        other => bail!("an answer that must not be: {other:?} {:?}", event.refusal),
+    };
+    let slug = event.tenant.as_ref().context("an outcome without a tenant")?.slug.as_str();
+    // A fact may be said again after a doubt; the first occurrence counts.
+    let Some(began) = open.remove(slug) else { return Ok(()) };
+    if active == fails(slug) {
+        bail!("the wrong outcome for {slug}: {:?}", event.event);
+    }
+    if active {
+        outcome.active += 1;
+    } else {
+        outcome.rolled_back += 1;
+    }
+    outcome.latencies_ms.push(began.elapsed().as_secs_f64() * 1000.0);
+    Ok(())
+}
+
+/// A request of about 600 bytes, on its home partition.
+fn request(slug: &str, lanes: u16, at: Time) -> anyhow::Result<Outgoing> {
+    let home = Lane::of(&Slug::parse(slug)?, lanes);
+    let id = RequestId { source: "/bench".into(), id: slug.into() };
+    let body = serde_json::json!({
+        "name": format!("Bench {slug}"),
+        "slug": slug,
+        "environment": "prod",
+        "plan": "enterprise",
+        "residency": "US",
+        "region": "us-east-1",
+        "seats": 250,
+        "storage_bytes": 500_000_000_000_u64,
+        "admin": { "email": format!("admin@{slug}.example.com"), "first_name": "Ada", "last_name": "Example", "role": "tenant-admin" },
+        "features": ["reports", "exports", "sso"],
+        "customisation": { "note": "y".repeat(180) },
+    });
+    Ok(Outgoing {
+        place: Place { topic: Topic::Requests, partition: home.0 },
+        key: Some(Bytes::copy_from_slice(slug.as_bytes())),
+        headers: request::headers(request::TYPE, &id, at, slug, None),
+        value: Some(serde_json::to_vec(&body)?.into()),
+        tag: 0,
+    })
+}
+
+/// Reads the audit topic from the beginning and verifies every chain.
+pub(super) async fn verify(options: &Options, outcome: &mut Outcome) -> anyhow::Result<()> {
+    let places = Reader::places(options, vec![Topic::Audit]).await?;
+    let mut reader = Reader::open(options, places, Start::Earliest).await?;
+    let mut verifier = Verifier::new();
+    while let Read::Records(records) = reader.read().await? {
+        for record in &records {
+            let at = record.origin();
+            verifier.hear(Heard { key: record.key.as_deref(), value: record.value.as_deref(), at: &at });
+        }
+    }
+    let report = verifier.finish(None)?;
+    outcome.audit_records = report.records;
+    outcome.audit_chains = report.chains;
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! The processes of the benchmark: a broker, a coordinator, workers. Each ends when its standard input does.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum};
+use tenantry_contracts::{Fleet, MasterKey};
+use tenantry_coordinator::{Coordinator, Exit};
+use tenantry_kafka::Kafka;
+use tenantry_postgres::{PgKeys, PgLedger, PgStore};
+use tenantry_serve::Server;
+
+use super::plan::registry;
+use super::steps::Noop;
+use crate::clock::{OsEntropy, SystemClock};
+
+/// The fleet of the benchmark.
+pub(super) const FLEET: Fleet = Fleet::new("bench");
+
+/// Which part, and where the others are.
+#[derive(Debug, ClapArgs)]
+pub(super) struct PartArgs {
+    #[arg(value_enum)]
+    part: Part,
+    #[arg(long, default_value = "")]
+    brokers: String,
+    #[arg(long, default_value = "")]
+    database_url: String,
+    #[arg(long, default_value_t = 4)]
+    lanes: u16,
+    #[arg(long, default_value_t = 0)]
+    linger_ms: u32,
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// The parts.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Part {
+    /// The embedded broker.
+    Broker,
+    /// The coordinator.
+    Coordinator,
+    /// Workers 1 to 3.
+    WorkersA,
+    /// Workers 4 to 6.
+    WorkersB,
+}
+
+impl Part {
+    /// The word on the command line.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Coordinator => "coordinator",
+            Self::WorkersA => "workers-a",
+            Self::WorkersB => "workers-b",
+        }
+    }
+}
+
+/// The client settings of a part.
+pub(super) fn kafka(brokers: &str, linger_ms: u32) -> tenantry_kafka::Options {
+    tenantry_kafka::Options { linger_ms, ..tenantry_kafka::Options::new(brokers, FLEET.as_str()) }
+}
+
+/// Resolves when whoever started this process is gone.
+async fn orphaned() {
+    // An error means the same as an end.
+    let _ = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await;
+}
+
+#[allow(clippy::print_stdout)] // The parent waits for this line.
+fn ready(address: &str) {
+    println!("{address}");
+}
+
+pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
+    let master = MasterKey::new([7; 32]);
+    match args.part {
+        Part::Broker => {
+            let dir = args.dir.ok_or_else(|| anyhow::anyhow!("a broker needs --dir"))?;
+            let broker = tenantry_embedded_broker::Broker::start(tenantry_embedded_broker::Options::new(dir)).await?;
+            ready(&broker.address().to_string());
+            orphaned().await;
+            broker.stop().await;
+        }
+        Part::Coordinator => {
+            let store = PgStore::connect(&args.database_url).await?;
+            let options = tenantry_coordinator::Options {
+                batch: 2000,
+                ..tenantry_coordinator::Options::new(FLEET, args.lanes, registry(), master)
+            };
+            let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
+            ready("coordinator");
+            match Coordinator::new(bus, store, SystemClock::default(), OsEntropy::open()?, options).run(orphaned()).await {
+                Exit::Stopped => {}
+                Exit::Failed(why) => anyhow::bail!("the coordinator failed: {why}"),
+            }
+        }
+        Part::WorkersA | Part::WorkersB => {
+            let ledger = PgLedger::connect(&args.database_url).await?;
+            let keys = PgKeys::connect(&args.database_url, FLEET, master).await?;
+            let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
+            let options = tenantry_serve::Options { concurrency: 1024, ..tenantry_serve::Options::new(FLEET) };
+            let server = Server::new(bus, ledger, keys, SystemClock::default(), OsEntropy::open()?, options);
+            let server = match args.part {
+                Part::WorkersA => {
+                    server.with(Noop::<0>).with(Noop::<1>).with(Noop::<2>).with(Noop::<3>).with(Noop::<4>).with(Noop::<5>)
+                }
+                _ => server.with(Noop::<6>).with(Noop::<7>).with(Noop::<8>).with(Noop::<9>).with(Noop::<10>).with(Noop::<11>),
+            };
+            ready(args.part.word());
+            server.run(orphaned()).await?;
+        }
+    }
+    Ok(())
+}

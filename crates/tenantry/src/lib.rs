@@ -1,0 +1,28 @@
+//! The one binary: everything that the fleet does, and everything that people do with it.
+//!
+//! Each command is a module with its `Args` and its `run`. They share few parts: `settings` turns flags, environment
+//! and files into values, `fleet` starts and watches the coordinator and the workers, `http` shows how they are.
+
+pub mod audit;
+pub mod bench;
+pub mod cli;
+pub mod clock;
+pub mod demo;
+pub mod faults;
+pub mod fleet;
+pub mod http;
+pub mod logs;
+pub mod migrate;
+pub mod out;
+pub mod plan;
+pub mod ready;
+pub mod request;
+pub mod serve;
+pub mod settings;
+pub mod show;
+pub mod signals;
+pub mod sim;
+pub mod tenant;
+pub mod topics;
+pub mod up;
+pub mod watch;

@@ -1,0 +1,306 @@
+//! Whether this process is ready, and why not: seen from the bus that its parts hold, and from a look at the store.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tenantry_ports::{Bus, BusError, Consumer, Group, News, Place};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Secret;
+
+/// How often the store is looked at while all is well, and while it is not.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_millis(500));
+
+/// One thing that must be right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What is looked at.
+    pub name: &'static str,
+    /// Whether it is right.
+    pub ok: bool,
+    /// What is there, or what is wrong.
+    pub why: String,
+}
+
+/// What is known of all that must be right. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Ready(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    stopping: bool,
+    /// `None`: not looked at yet.
+    store: Option<Result<(), String>>,
+    coordinator: Option<Member>,
+    workers: Option<Member>,
+}
+
+/// A member of a consumer group.
+#[derive(Clone, Debug, Default)]
+struct Member {
+    joined: bool,
+    held: BTreeSet<Place>,
+    sought: BTreeSet<Place>,
+}
+
+/// Which of the two consumers of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The coordinator's.
+    Coordinator,
+    /// The workers'.
+    Workers,
+}
+
+impl Ready {
+    /// Of a process with these parts.
+    pub fn new(roles: &[Role]) -> Self {
+        let member = |role| roles.contains(&role).then(Member::default);
+        Self(Arc::new(Mutex::new(State {
+            stopping: false,
+            store: None,
+            coordinator: member(Role::Coordinator),
+            workers: member(Role::Workers),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on nothing is ready.
+    pub fn stopping(&self) {
+        self.state().stopping = true;
+    }
+
+    /// The store was found right a moment ago.
+    pub fn store_found_right(&self) {
+        self.state().store = Some(Ok(()));
+    }
+
+    /// Everything that must be right.
+    pub fn checks(&self) -> Vec<Check> {
+        let state = self.state();
+        let mut all = Vec::new();
+        let check = |name, ok, why: String| Check { name, ok, why };
+        if state.stopping {
+            all.push(check("process", false, "it is stopping".to_owned()));
+        }
+        all.push(match &state.store {
+            Some(Ok(())) => check("store", true, "reachable, and its schema is this program's".to_owned()),
+            Some(Err(why)) => check("store", false, why.clone()),
+            None => check("store", false, "not looked at yet".to_owned()),
+        });
+        if let Some(member) = &state.coordinator {
+            all.push(member.lanes());
+        }
+        if let Some(member) = &state.workers {
+            all.push(member.commands());
+        }
+        all
+    }
+
+    /// Everything is right.
+    pub fn is_ready(&self) -> bool {
+        self.checks().iter().all(|check| check.ok)
+    }
+
+    /// Looks at the store until `stop`.
+    pub async fn watch_store(self, url: Secret, stop: CancellationToken) {
+        let looks = async {
+            loop {
+                let found =
+                    tenantry_postgres::check_schema(url.expose()).await.map_err(|error| error.to_string());
+                let pause = if found.is_ok() { LOOKS.0 } else { LOOKS.1 };
+                if let Err(why) = &found
+                    && self.state().store.as_ref().is_none_or(Result::is_ok)
+                {
+                    tracing::warn!(why, "the store is not as it should be");
+                }
+                self.state().store = Some(found);
+                tokio::time::sleep(pause).await;
+            }
+        };
+        tokio::select! {
+            () = looks => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    fn with(&self, role: Role, change: impl FnOnce(&mut Member)) {
+        let mut state = self.state();
+        let member = match role {
+            Role::Coordinator => state.coordinator.as_mut(),
+            Role::Workers => state.workers.as_mut(),
+        };
+        if let Some(member) = member {
+            change(member);
+        }
+    }
+}
+
+impl Member {
+    /// A lane is served once it was sought. A member without lanes stands by, which is ready too.
+    fn lanes(&self) -> Check {
+        let lanes: BTreeSet<u16> = self.held.iter().map(|place| place.partition).collect();
+        let served = lanes.iter().filter(|lane| {
+            let mut places = self.held.iter().filter(|place| place.partition == **lane);
+            places.all(|place| self.sought.contains(place))
+        });
+        let (served, all) = (served.count(), lanes.len());
+        let why = match (self.joined, all) {
+            (false, _) => "not yet a member of the coordinators' group".to_owned(),
+            (true, 0) => "a member of the coordinators' group that stands by, without a lane".to_owned(),
+            _ => format!("{served} of {all} lanes served"),
+        };
+        Check { name: "lanes", ok: self.joined && served == all, why }
+    }
+
+    fn commands(&self) -> Check {
+        let topics: BTreeSet<String> = self.held.iter().map(|place| place.topic.name()).collect();
+        let why = match (self.joined, topics.len()) {
+            (false, _) => "not yet a member of the workers' group".to_owned(),
+            (true, 0) => "a member of the workers' group that stands by, without a partition".to_owned(),
+            _ => format!(
+                "hears {} partitions of {}",
+                self.held.len(),
+                topics.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        Check { name: "workers", ok: self.joined, why }
+    }
+}
+
+/// A bus that tells how far its consumer is.
+pub struct Watched<B> {
+    bus: B,
+    role: Role,
+    ready: Ready,
+}
+
+impl<B> Watched<B> {
+    /// Watches a bus.
+    pub fn new(bus: B, role: Role, ready: Ready) -> Self {
+        Self { bus, role, ready }
+    }
+}
+
+/// A consumer that tells how far it is.
+pub struct WatchedConsumer<C> {
+    consumer: C,
+    role: Role,
+    ready: Ready,
+}
+
+impl<B: Bus> Bus for Watched<B> {
+    type Consumer = WatchedConsumer<B::Consumer>;
+    type Producer = B::Producer;
+
+    async fn consumer(&self, group: Group) -> Result<Self::Consumer, BusError> {
+        let consumer = self.bus.consumer(group).await?;
+        self.ready.with(self.role, |member| *member = Member::default());
+        Ok(WatchedConsumer { consumer, role: self.role, ready: self.ready.clone() })
+    }
+
+    async fn producer(&self) -> Result<Self::Producer, BusError> {
+        self.bus.producer().await
+    }
+}
+
+impl<C: Consumer> Consumer for WatchedConsumer<C> {
+    async fn news(&mut self) -> Vec<News> {
+        let news = self.consumer.news().await;
+        for news in &news {
+            match news {
+                News::Heard(_) => {}
+                News::Assigned(places) => self.ready.with(self.role, |member| {
+                    member.joined = true;
+                    member.held.extend(places.iter().cloned());
+                }),
+                News::Revoked(places) => self.ready.with(self.role, |member| {
+                    member.held.retain(|place| !places.contains(place));
+                    member.sought.retain(|place| !places.contains(place));
+                }),
+                News::Lost(_) => self.ready.with(self.role, |member| *member = Member::default()),
+            }
+        }
+        news
+    }
+
+    async fn seek(&mut self, place: &Place, offset: i64) -> Result<u64, BusError> {
+        let generation = self.consumer.seek(place, offset).await?;
+        self.ready.with(self.role, |member| {
+            member.sought.insert(place.clone());
+        });
+        Ok(generation)
+    }
+
+    fn pause(&mut self, places: &[Place]) {
+        self.consumer.pause(places);
+    }
+
+    fn resume(&mut self, places: &[Place]) {
+        self.consumer.resume(places);
+    }
+
+    fn store(&mut self, place: &Place, offset: i64) {
+        self.consumer.store(place, offset);
+    }
+
+    async fn watermarks(&mut self, place: &Place) -> Result<(i64, i64), BusError> {
+        self.consumer.watermarks(place).await
+    }
+
+    async fn record_at(
+        &mut self,
+        place: &Place,
+        offset: i64,
+    ) -> Result<Option<tenantry_contracts::Record>, BusError> {
+        self.consumer.record_at(place, offset).await
+    }
+
+    async fn close(self, leave: bool) {
+        self.consumer.close(leave).await;
+        self.ready.with(self.role, |member| *member = Member::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_contracts::Topic;
+
+    use super::*;
+
+    #[test]
+    fn lanes_are_ready_when_every_one_that_is_held_was_sought() {
+        let ready = Ready::new(&[Role::Coordinator]);
+        assert!(!ready.is_ready());
+        ready.store_found_right();
+        let place = |partition| Place { topic: Topic::Requests, partition };
+        ready.with(Role::Coordinator, |member| {
+            member.joined = true;
+            member.held.extend([place(0), place(1)]);
+            member.sought.insert(place(0));
+        });
+        let lanes = ready.checks().pop().unwrap();
+        assert_eq!((lanes.ok, lanes.why.as_str()), (false, "1 of 2 lanes served"));
+        ready.with(Role::Coordinator, |member| {
+            member.sought.insert(place(1));
+        });
+        assert!(ready.is_ready());
+        ready.stopping();
+        assert!(!ready.is_ready());
+    }
+
+    #[test]
+    fn a_member_without_a_partition_stands_by_and_is_ready() {
+        let ready = Ready::new(&[Role::Coordinator, Role::Workers]);
+        ready.store_found_right();
+        ready.with(Role::Coordinator, |member| member.joined = true);
+        assert!(!ready.is_ready());
+        ready.with(Role::Workers, |member| member.joined = true);
+        assert!(ready.is_ready());
+    }
+}

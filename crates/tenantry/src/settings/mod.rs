@@ -1,0 +1,15 @@
+//! The one place where flags, environment variables and files become settings.
+//!
+//! Every flag is also a variable `TENANTRY_...`; a flag wins over its variable. What is secret can stand in a file
+//! (`..._FILE`), and prints as `***`. Commands of people find a running `tenantry up` by its data directory.
+
+mod args;
+mod find;
+mod home;
+mod secret;
+
+pub(crate) use args::shown;
+pub use args::{Kafka, Key, Property, Serve, Store, Tenants, Where, Work, fleet, http, properties};
+pub use find::Find;
+pub use home::{Home, Identity, Lock, Running};
+pub use secret::{Secret, property_shown, url_shown};

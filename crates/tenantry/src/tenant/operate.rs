@@ -1,0 +1,100 @@
+//! `tenantry tenant retry|cancel`: what a person decides goes out as a record; nothing is written here.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args as ClapArgs;
+use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
+use tenantry_contracts::{Lane, RequestId, Topic};
+use tenantry_ports::{Clock, Place};
+use tenantry_saga::plans;
+use tokio::time::Instant;
+
+use super::find::{self, One};
+use crate::clock::SystemClock;
+use crate::request::{SOURCE, finish, fresh_id};
+use crate::settings::Find;
+use crate::show::Style;
+use crate::show::progress::Screen;
+use crate::show::story::Story;
+use crate::show::which::Which;
+use crate::watch::{self, Ear};
+
+/// Exit codes: 0 taken up (with --watch: in service), 3 refused, 4 everything was undone, 5 a person must act, 6 no outcome
+/// in time.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    #[command(flatten)]
+    one: One,
+    /// Why; it is part of the audit
+    #[arg(short, long, env = "TENANTRY_REASON")]
+    reason: String,
+    /// Only if the tenant is still at this version (see `tenant show`)
+    #[arg(long, env = "TENANTRY_EXPECT_VERSION", value_name = "N")]
+    expect_version: Option<i64>,
+    /// The operation's id: the same id is done once [default: a fresh one]
+    #[arg(long, env = "TENANTRY_OPERATION_ID")]
+    id: Option<String>,
+    /// Follow it to its end, with steps and durations
+    #[arg(short, long, env = "TENANTRY_WATCH")]
+    watch: bool,
+    /// Give up waiting after so many seconds; the fleet goes on
+    #[arg(long, env = "TENANTRY_TIMEOUT_S", value_name = "SECONDS", default_value_t = 300)]
+    timeout_s: u64,
+    /// Print one JSON document at the end instead of lines
+    #[arg(long, env = "TENANTRY_JSON")]
+    json: bool,
+    #[command(flatten)]
+    find: Find,
+}
+
+pub(super) async fn run(args: Args, verb: OperationVerb) -> anyhow::Result<ExitCode> {
+    // An id alone does not say where its lane is; the store does.
+    let target = match &args.one.which {
+        Which::Slug(slug) => {
+            Target { slug: slug.clone(), environment: args.one.environment.clone(), tenant: None }
+        }
+        Which::Id(id) => {
+            let row = args.one.row(&find::store(&args.find).await?).await?;
+            Target { slug: row.slug, environment: row.environment, tenant: Some(*id) }
+        }
+    };
+    let options = args.find.bus()?;
+    let lane = Lane::of(&target.slug, watch::lanes(&options).await?).0;
+    let operation = Operation {
+        id: RequestId { source: SOURCE.to_owned(), id: args.id.clone().unwrap_or_else(fresh_id) },
+        verb,
+        target,
+        expected_version: args.expect_version,
+        actor: Actor { name: user(), verified: false },
+        reason: args.reason.clone(),
+    };
+    let slug = &operation.target.slug;
+    let style = Style::detect();
+    let mut screen = Screen::new(style);
+    let mut story = Story::new(style, plans::all(Vec::new()), operation.id.clone(), args.watch);
+    let mut ear = Ear::open(&options, lane).await?;
+    let (headers, value) = operation.encode(SystemClock::from_env()?.now())?;
+    let key = Some(Bytes::copy_from_slice(slug.as_str().as_bytes()));
+    let place = Place { topic: Topic::Operations, partition: lane };
+    let origin = watch::publish(&options, place, key, headers, value).await?;
+    if !args.json {
+        let verb = operation.verb.as_str();
+        screen.line(&format!("{}  {verb}  {}", style.title(slug.as_str()), style.dim(&origin.to_string())));
+    }
+    story.at(origin);
+    let until = Instant::now() + Duration::from_secs(args.timeout_s);
+    let outcome = ear.follow(&mut story, (!args.json).then_some(&mut screen), until).await?;
+    screen.done();
+    finish(&story, outcome, args.json, args.timeout_s)
+}
+
+/// The operating system's user; nobody verified it.
+fn user() -> String {
+    let id = nix::unistd::Uid::current();
+    match nix::unistd::User::from_uid(id) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {id}"),
+    }
+}
