@@ -38,13 +38,16 @@ fn names() -> (Vec<String>, Vec<String>) {
     (slugs.iter().map(|slug| format!("id-of-{slug}")).collect(), slugs)
 }
 
-/// Publishes half of the requests at once and the rest in between, so that every kill meets work of every age.
-async fn publish(topics: &Topics, from: usize, to: usize) {
+/// Publishes the `n`th part of the requests and waits for a moment of chance, so that every kill meets work of every age.
+async fn burst(up: &Up, n: usize, random: &mut ChaCha8Rng) {
+    let topics = Topics::of(&up.running);
     let (ids, slugs) = names();
+    let (from, to) = (REQUESTS * n / kills(), REQUESTS * (n + 1) / kills());
     let records = (from..to)
         .map(|n| topics.binary(&ids[n], &slugs[n], &request(&slugs[n], &format!("Chaos {n}"))))
         .collect();
     topics.publish(records).await;
+    tokio::time::sleep(Duration::from_millis(random.random_range(0..1500))).await;
 }
 
 /// Every outcome right, nothing left, the audit whole, and a replay of everything changes no tenant.
@@ -86,11 +89,8 @@ async fn judge(up: &Up) {
 async fn the_whole_process_is_killed() {
     let mut random = random("the_whole_process_is_killed");
     let mut up = Up::start(FAULTS, &[]);
-    let kills = kills();
-    for n in 0..kills {
-        let topics = Topics::of(&up.running);
-        publish(&topics, REQUESTS * n / kills, REQUESTS * (n + 1) / kills).await;
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..1500))).await;
+    for n in 0..kills() {
+        burst(&up, n, &mut random).await;
         up.kill();
         up.start_again();
     }
@@ -101,11 +101,8 @@ async fn the_whole_process_is_killed() {
 async fn postgresql_is_killed() {
     let mut random = random("postgresql_is_killed");
     let mut up = Up::start(FAULTS, &[]);
-    let kills = kills();
-    for n in 0..kills {
-        let topics = Topics::of(&up.running);
-        publish(&topics, REQUESTS * n / kills, REQUESTS * (n + 1) / kills).await;
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..1500))).await;
+    for n in 0..kills() {
+        burst(&up, n, &mut random).await;
         up.kill_postgres();
         // The fleet goes on by itself, or says that it must be started again.
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -123,11 +120,8 @@ async fn apache_kafka_is_killed() {
     let mut kafka = Kafka::start(dir.path()).await.expect("Apache Kafka");
     let bootstrap = kafka.bootstrap();
     let mut up = Up::start(FAULTS, &["--brokers", &bootstrap]);
-    let kills = kills();
-    for n in 0..kills {
-        let topics = Topics::of(&up.running);
-        publish(&topics, REQUESTS * n / kills, REQUESTS * (n + 1) / kills).await;
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..1500))).await;
+    for n in 0..kills() {
+        burst(&up, n, &mut random).await;
         kafka.kill();
         kafka.start_again().await.expect("Apache Kafka comes back");
         if !up.lives() {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::sync::{Arc, Weak};
 
 use futures::future::{BoxFuture, FusedFuture};
 use futures::stream::FuturesUnordered;
@@ -45,7 +46,8 @@ pub enum Exit {
 
 /// What a job came to.
 pub(crate) enum Job {
-    TookOver(LaneId, u64, Box<(LaneRow, Loaded)>),
+    TookOver(LaneId, Weak<()>, Box<(LaneRow, Loaded)>),
+    Abandoned,
     Read(Box<Found>),
     Committed(CommitOutcome),
 }
@@ -62,9 +64,8 @@ pub(crate) struct Engine<B: Bus, S, C, E> {
     /// The places that the group gave us.
     pub(crate) held: BTreeSet<Place>,
     pub(crate) lanes: BTreeMap<LaneId, Lane>,
-    /// Take-overs under way.
-    pub(crate) taking: BTreeMap<LaneId, u64>,
-    pub(crate) attempts: u64,
+    /// Take-overs under way. One whose entry is gone does not raise the epoch any more.
+    pub(crate) taking: BTreeMap<LaneId, Arc<()>>,
     pub(crate) life: u16,
     pub(crate) jobs: FuturesUnordered<BoxFuture<'static, Job>>,
     pub(crate) flight: Option<Flight>,
@@ -107,7 +108,6 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Coordinator<B, S, C, E> {
             held: BTreeSet::new(),
             lanes: BTreeMap::new(),
             taking: BTreeMap::new(),
-            attempts: 0,
             life: 0,
             jobs: FuturesUnordered::new(),
             flight: None,
@@ -149,9 +149,6 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         pin_mut!(stop);
         let mut end: Option<Time> = None;
         loop {
-            if let Some((record, why)) = self.mouth.pump(&mut self.producer) {
-                self.refused(record.tag, &why);
-            }
             self.say_due_questions();
             self.resume_emptied();
             if end.is_none()
@@ -159,10 +156,15 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             {
                 return Exit::Failed(format!("a row could not be written as JSON: {bug}"));
             }
+            // Last before the wait: what was just decided may have to be on Kafka before it can commit.
+            if let Some((record, why)) = self.mouth.pump(&mut self.producer) {
+                self.refused(record.tag, &why);
+            }
             if self.mouth.is_empty() && self.flight.is_none() && self.quiet() && end.is_some() {
                 break;
             }
-            let wake_at = end.into_iter().chain(self.next_time()).min();
+            // On the way out nothing new begins, so nothing that is due is waited for.
+            let wake_at = end.or_else(|| self.next_time());
             let woke = self.wait(&mut stop, end.is_some(), wake_at).await;
             match woke {
                 Woke::Stop => {
@@ -182,9 +184,9 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                     }
                 }
                 Woke::Job(Job::TookOver(lane, attempt, loaded)) if end.is_none() => {
-                    self.took_over(lane, attempt, loaded.0, loaded.1).await;
+                    self.took_over(lane, &attempt, loaded.0, loaded.1).await;
                 }
-                Woke::Job(Job::TookOver(..)) => {}
+                Woke::Job(Job::TookOver(..) | Job::Abandoned) => {}
                 Woke::Job(Job::Read(found)) => {
                     if let Err(bug) = self.on_read(*found) {
                         return Exit::Failed(format!("a row could not be written as JSON: {bug}"));

@@ -1,6 +1,7 @@
 //! Taking over a lane: raise the epoch, fold its memory, say again what may not have been said, seek.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
 use tenantry_contracts::{Lane as LaneId, Time, Topic, fact};
@@ -45,14 +46,15 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         metrics::counter!(telemetry::TAKEOVERS, "why" => why).increment(1);
         tracing::info!(lane = lane.0, why, "taking a lane over");
         self.consumer.pause(&places);
-        self.attempts += 1;
-        let attempt = self.attempts;
-        self.taking.insert(lane, attempt);
+        let wanted = Arc::new(());
+        let attempt = Arc::downgrade(&wanted);
+        self.taking.insert(lane, wanted);
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let job = async move {
             clock.sleep_until(clock.now().plus(delay_ms)).await;
             let mut pause = 50;
-            loop {
+            // A lane that was revoked meanwhile has another owner, who must not be fenced out.
+            while attempt.strong_count() > 0 {
                 match raise_and_load(&store, lane).await {
                     Ok((row, loaded)) => return Job::TookOver(lane, attempt, Box::new((row, loaded))),
                     Err(error) => tracing::warn!(lane = lane.0, %error, "the lane cannot be taken over yet"),
@@ -60,13 +62,14 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                 clock.sleep_until(clock.now().plus(pause)).await;
                 pause = (pause * 2).min(2000);
             }
+            Job::Abandoned
         };
         self.jobs.push(job.boxed());
     }
 
     /// Goes on where a lane was raised and loaded.
-    pub(crate) async fn took_over(&mut self, lane: LaneId, attempt: u64, row: LaneRow, loaded: Loaded) {
-        if self.taking.get(&lane) != Some(&attempt) {
+    pub(crate) async fn took_over(&mut self, lane: LaneId, attempt: &Weak<()>, row: LaneRow, loaded: Loaded) {
+        if attempt.strong_count() == 0 {
             return;
         }
         self.taking.remove(&lane);
