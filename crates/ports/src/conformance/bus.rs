@@ -37,6 +37,9 @@ const MOST: i64 = 60_000;
 /// For how long there must be silence where there must be silence, in milliseconds of the clock.
 const SILENCE: i64 = 1_500;
 
+/// For how long nobody listens where records are to be read ahead, in milliseconds of the clock.
+const AHEAD: i64 = 200;
+
 /// What the suite needs of the implementation under test.
 pub trait BusWorld {
     /// The bus.

@@ -36,7 +36,14 @@ impl Outcome {
 }
 
 /// Runs `sagas` sagas with `in_flight` at a time.
-pub(super) async fn run(options: &Options, run: &str, lanes: u16, sagas: u64, in_flight: u64, timeout: Duration) -> anyhow::Result<Outcome> {
+pub(super) async fn run(
+    options: &Options,
+    run: &str,
+    lanes: u16,
+    sagas: u64,
+    in_flight: u64,
+    timeout: Duration,
+) -> anyhow::Result<Outcome> {
     let places = Reader::places(options, vec![Topic::Events]).await?;
     let mut events = Reader::open(options, places, Start::End).await?;
     let mut producer = Kafka::new(options.clone()).producer().await?;

@@ -79,7 +79,8 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
     match args.part {
         Part::Broker => {
             let dir = args.dir.ok_or_else(|| anyhow::anyhow!("a broker needs --dir"))?;
-            let broker = tenantry_embedded_broker::Broker::start(tenantry_embedded_broker::Options::new(dir)).await?;
+            let broker =
+                tenantry_embedded_broker::Broker::start(tenantry_embedded_broker::Options::new(dir)).await?;
             ready(&broker.address().to_string());
             orphaned().await;
             broker.stop().await;
@@ -92,7 +93,10 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
             };
             let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
             ready("coordinator");
-            match Coordinator::new(bus, store, SystemClock::default(), OsEntropy::open()?, options).run(orphaned()).await {
+            match Coordinator::new(bus, store, SystemClock::default(), OsEntropy::open()?, options)
+                .run(orphaned())
+                .await
+            {
                 Exit::Stopped => {}
                 Exit::Failed(why) => anyhow::bail!("the coordinator failed: {why}"),
             }
@@ -101,13 +105,24 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
             let ledger = PgLedger::connect(&args.database_url).await?;
             let keys = PgKeys::connect(&args.database_url, FLEET, master).await?;
             let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
-            let options = tenantry_serve::Options { concurrency: 1024, ..tenantry_serve::Options::new(FLEET) };
+            let options =
+                tenantry_serve::Options { concurrency: 1024, ..tenantry_serve::Options::new(FLEET) };
             let server = Server::new(bus, ledger, keys, SystemClock::default(), OsEntropy::open()?, options);
             let server = match args.part {
-                Part::WorkersA => {
-                    server.with(Noop::<0>).with(Noop::<1>).with(Noop::<2>).with(Noop::<3>).with(Noop::<4>).with(Noop::<5>)
-                }
-                _ => server.with(Noop::<6>).with(Noop::<7>).with(Noop::<8>).with(Noop::<9>).with(Noop::<10>).with(Noop::<11>),
+                Part::WorkersA => server
+                    .with(Noop::<0>)
+                    .with(Noop::<1>)
+                    .with(Noop::<2>)
+                    .with(Noop::<3>)
+                    .with(Noop::<4>)
+                    .with(Noop::<5>),
+                _ => server
+                    .with(Noop::<6>)
+                    .with(Noop::<7>)
+                    .with(Noop::<8>)
+                    .with(Noop::<9>)
+                    .with(Noop::<10>)
+                    .with(Noop::<11>),
             };
             ready(args.part.word());
             server.run(orphaned()).await?;

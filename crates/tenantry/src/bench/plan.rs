@@ -13,8 +13,18 @@ pub(super) const WORKERS: [&str; 6] = ["bench1", "bench2", "bench3", "bench4", "
 
 /// The steps; the worker of a step is its name up to the dot.
 pub(super) const STEPS: [&str; 12] = [
-    "bench1.s1", "bench1.s2", "bench2.s3", "bench2.s4", "bench3.s5", "bench3.s6", "bench4.s7", "bench4.s8", "bench5.s9",
-    "bench5.s10", "bench6.s11", "bench6.s12",
+    "bench1.s1",
+    "bench1.s2",
+    "bench2.s3",
+    "bench2.s4",
+    "bench3.s5",
+    "bench3.s6",
+    "bench4.s7",
+    "bench4.s8",
+    "bench5.s9",
+    "bench5.s10",
+    "bench6.s11",
+    "bench6.s12",
 ];
 
 /// The one that fails.

@@ -8,11 +8,11 @@ use anyhow::{Context, bail};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::SagaArgs;
 use super::cpu::{Used, used};
 use super::load::{self, Outcome};
 use super::part::{Part, kafka};
 use super::plan::workers;
-use super::SagaArgs;
 
 /// A process of the benchmark.
 struct Running {
@@ -33,7 +33,8 @@ async fn start(part: Part, args: &[(&str, String)]) -> anyhow::Result<(Running, 
     let out = child.stdout.take().context("a part without output")?;
     let mut lines = BufReader::new(out).lines();
     let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
-    let line = line.ok().and_then(Result::ok).flatten().with_context(|| format!("{} did not start", part.word()))?;
+    let line =
+        line.ok().and_then(Result::ok).flatten().with_context(|| format!("{} did not start", part.word()))?;
     Ok((Running { name: part.word(), child }, line))
 }
 
@@ -76,7 +77,8 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
     // Groups settle, connections open, statements are prepared: not part of the measurement.
     load::run(&options, "warm", args.lanes, 64, 64, timeout).await.context("warm-up")?;
 
-    let postgres = args.postgres_pid.or_else(|| cluster.as_ref().map(tenantry_embedded_postgres::Cluster::pid));
+    let postgres =
+        args.postgres_pid.or_else(|| cluster.as_ref().map(tenantry_embedded_postgres::Cluster::pid));
     let look = |parts: &[Running]| -> Vec<(&'static str, Used)> {
         let own = parts.iter().filter_map(|part| Some((part.name, used(part.child.id()?, false))));
         let broker = args.broker_pid.map(|pid| ("broker", used(pid, false)));
@@ -85,7 +87,8 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
     };
     let wal = Wal::new(&url).await?;
     let (before, wal_before) = (look(&parts), wal.bytes().await?);
-    let mut outcome = load::run(&options, &run_name(), args.lanes, args.sagas, args.in_flight, timeout).await?;
+    let mut outcome =
+        load::run(&options, &run_name(), args.lanes, args.sagas, args.in_flight, timeout).await?;
     let (after, wal_after) = (look(&parts), wal.bytes().await?);
     load::verify(&options, &mut outcome).await.context("the audit does not verify")?;
     for part in &mut parts {
@@ -130,9 +133,16 @@ fn print(args: &SagaArgs, outcome: &Outcome, used: &[(&'static str, f64, f64)], 
         println!("{document:#}");
         return;
     }
-    println!("saga-12, {} sagas, {} in flight, {} lanes, linger {} ms", args.sagas, args.in_flight, args.lanes, args.linger_ms);
+    println!(
+        "saga-12, {} sagas, {} in flight, {} lanes, linger {} ms",
+        args.sagas, args.in_flight, args.lanes, args.linger_ms
+    );
     println!("  throughput      {per_second:8.0} sagas/s ({:.1} s)", outcome.took.as_secs_f64());
-    println!("  latency         {:8.1} ms p50, {:.1} ms p99", outcome.percentile(50.0), outcome.percentile(99.0));
+    println!(
+        "  latency         {:8.1} ms p50, {:.1} ms p99",
+        outcome.percentile(50.0),
+        outcome.percentile(99.0)
+    );
     println!("  CPU             {:8.2} s per 1,000 sagas (without the generator)", ours / sagas * 1000.0);
     for (name, cpu, rss) in used {
         println!("    {name:<13} {:8.2} s per 1,000, {rss:.0} MiB resident", cpu / sagas * 1000.0);
@@ -140,12 +150,17 @@ fn print(args: &SagaArgs, outcome: &Outcome, used: &[(&'static str, f64, f64)], 
     println!("  memory          {rss:8.0} MiB (coordinator and workers)");
     println!("  WAL             {wal_kb:8.1} KiB per saga");
     println!("  outcomes        {} active, {} rolled back, 0 wrong", outcome.active, outcome.rolled_back);
-    println!("  audit           verified: {} records in {} chains", outcome.audit_records, outcome.audit_chains);
+    println!(
+        "  audit           verified: {} records in {} chains",
+        outcome.audit_records, outcome.audit_chains
+    );
 }
 
 /// A name for this run's slugs: a database or topic that was used before does not answer for it.
 fn run_name() -> String {
-    let millis = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let millis = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
     format!("{:x}", millis & 0xff_ffff_ffff)
 }
 
@@ -174,7 +189,8 @@ struct Folder {
 impl Folder {
     fn new(given: Option<PathBuf>) -> anyhow::Result<Self> {
         let ours = given.is_none();
-        let path = given.unwrap_or_else(|| std::env::temp_dir().join(format!("tenantry-bench-{}", std::process::id())));
+        let path = given
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("tenantry-bench-{}", std::process::id())));
         std::fs::create_dir_all(&path)?;
         Ok(Self { path, ours })
     }

@@ -14,12 +14,19 @@ impl<const N: usize> Step for Noop<N> {
     type Output = Output;
 
     fn resource(&self, cx: &Cx, _: &Input) -> Resource {
-        Resource::of_tenant(["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12"][N], cx)
+        Resource::of_tenant(
+            ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12"][N],
+            cx,
+        )
     }
 
     async fn execute(&self, cx: &Cx, _: &Input) -> Answer<Output> {
         if N == FAILS && fails(cx.slug.as_str()) {
-            return Err(Trouble::no(Code::FaultInjected, Class::Business, "every twentieth tenant fails here"));
+            return Err(Trouble::no(
+                Code::FaultInjected,
+                Class::Business,
+                "every twentieth tenant fails here",
+            ));
         }
         Ok(Output { resource: format!("{}/{N}", cx.tenant), note: "x".repeat(120) })
     }

@@ -12,6 +12,8 @@ pub(super) struct Ear<W: BusWorld> {
     clock: W::Clock,
     /// What is ours now.
     pub(super) ours: BTreeSet<Place>,
+    /// How often something was taken from us.
+    pub(super) revocations: usize,
     /// All that was heard.
     pub(super) heard: Vec<Heard>,
     /// The last generation and offset of each place.
@@ -40,9 +42,15 @@ impl<W: BusWorld> Ear<W> {
             consumer,
             clock: world.clock(),
             ours: BTreeSet::new(),
+            revocations: 0,
             heard: Vec::new(),
             last: BTreeMap::new(),
         }
+    }
+
+    /// Does not listen for `ms` milliseconds.
+    pub(super) async fn idle(&self, ms: i64) {
+        self.clock.sleep_until(self.clock.now().plus(ms)).await;
     }
 
     /// Listens for `ms` milliseconds.
@@ -87,6 +95,7 @@ impl<W: BusWorld> Ear<W> {
                     }
                 }
                 News::Revoked(places) => {
+                    self.revocations += 1;
                     for place in places {
                         assert!(self.ours.remove(&place), "{place:?} was not ours");
                     }

@@ -9,21 +9,21 @@ use crate::Place;
 
 /// Co-partitioned topics are shared by range: the same partition of each at the same member.
 pub async fn members_share_lanes_whole<W: BusWorld>(world: &W) {
-    let topics = [world.topic(4).await, world.topic(4).await, world.topic(4).await];
+    // An odd number of lanes: what only takes turns would tear them apart.
+    let topics = [world.topic(3).await, world.topic(3).await, world.topic(3).await];
     let group = world.group();
     let mut one = Ear::coordinator(world, &group, &topics).await;
-    one.until_ours(12).await;
+    one.until_ours(9).await;
     let mut other = Ear::coordinator(world, &group, &topics).await;
-    until_shared(&mut one, &mut other, 6).await;
+    until_shared(&mut one, &mut other, 9).await;
     for ear in [&one, &other] {
         let lanes: BTreeSet<u16> = ear.ours.iter().map(|place| place.partition).collect();
-        assert_eq!(lanes.len(), 2, "lanes {lanes:?}");
         for topic in &topics {
             assert!(lanes.iter().all(|lane| ear.ours.contains(&at(topic, *lane))), "{:?}", ear.ours);
         }
     }
     other.close(true).await;
-    one.until_ours(12).await;
+    one.until_ours(9).await;
     one.close(true).await;
 }
 
@@ -35,12 +35,14 @@ pub async fn partitions_that_went_elsewhere_are_silent_and_nothing_is_missed<W: 
     let mut mouth = Mouth::open(world).await;
     let mut one = Ear::worker(world, &group, std::slice::from_ref(&topic)).await;
     one.until_ours(4).await;
+    // These wait unheard at the first member when half of its partitions go.
     for place in &places {
         mouth.count(place, 0, 50).await;
     }
-    one.until("the first records", |ear| ear.heard.len() >= 100).await;
+    one.idle(super::AHEAD).await;
     let mut other = Ear::worker(world, &group, std::slice::from_ref(&topic)).await;
-    until_shared(&mut one, &mut other, 2).await;
+    other.until_ours(2).await;
+    until_shared(&mut one, &mut other, 4).await;
     for place in &places {
         mouth.count(place, 50, 60).await;
     }
@@ -68,29 +70,30 @@ pub async fn a_static_member_finds_its_partitions_again<W: BusWorld>(world: &W) 
     let mut one = Ear::member(world, &group, "one", std::slice::from_ref(&topic)).await;
     one.until_ours(4).await;
     let mut other = Ear::member(world, &group, "other", std::slice::from_ref(&topic)).await;
-    until_shared(&mut one, &mut other, 2).await;
-    let (kept, before) = (other.ours.clone(), one.ours.clone());
+    until_shared(&mut one, &mut other, 4).await;
+    let (kept, before) = (other.ours.clone(), one.revocations);
     other.close(false).await;
     let mut again = Ear::member(world, &group, "other", std::slice::from_ref(&topic)).await;
     again.until_ours(2).await;
     assert_eq!(again.ours, kept);
     one.listen(super::SILENCE).await;
-    assert_eq!(one.ours, before, "the others kept theirs");
+    assert_eq!(one.revocations, before, "the others were not disturbed");
     again.close(true).await;
     one.until_ours(4).await;
     one.close(true).await;
 }
 
-/// Listens to both in turn until each has its share.
-async fn until_shared<W: BusWorld>(one: &mut Ear<W>, other: &mut Ear<W>, each: usize) {
+/// Listens to both in turn until they share all partitions.
+async fn until_shared<W: BusWorld>(one: &mut Ear<W>, other: &mut Ear<W>, all: usize) {
     const TURN: i64 = 50;
     for _ in 0..super::MOST / TURN {
         one.listen(TURN).await;
         other.listen(TURN).await;
-        if one.ours.len() == each && other.ours.len() == each {
+        let (here, there) = (one.ours.len(), other.ours.len());
+        if here > 0 && there > 0 && here + there == all {
             assert!(one.ours.is_disjoint(&other.ours), "a partition has two owners");
             return;
         }
     }
-    panic!("never: {each} partitions each; one has {:?}, the other {:?}", one.ours, other.ours);
+    panic!("never: {all} partitions shared; one has {:?}, the other {:?}", one.ours, other.ours);
 }
