@@ -11,6 +11,7 @@ mod judge;
 mod work;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,6 +24,8 @@ use judge::{judge, tenants};
 /// One story at a time: two brokers and their fleets beside each other only make each other late.
 static ONE: Mutex<()> = Mutex::const_new(());
 
+/// How long a double run lasts at most.
+const DOUBLE: Duration = Duration::from_secs(60);
 const NEVER: u64 = u64::MAX;
 
 fn slugs(from: usize, to: usize) -> Vec<String> {
@@ -79,10 +82,11 @@ async fn a_double_run_hurts_nothing(kind: Kind) {
         (ground.owner("owner", ".one", NEVER).await, ground.owner("owner", ".other", NEVER).await);
     until("both hold all lanes", async || one.spy.held() == all_lanes() && other.spy.held() == all_lanes())
         .await;
-    let ids = ground.publish(&slugs(0, 100)).await;
-    ground.topics.outcomes(&ids, PATIENCE).await;
+    let mut ids = ground.publish(&slugs(0, 100)).await;
+    // That nothing is harmed is promised, not that two who take the lanes from each other get far: so at most this long.
+    let all = tokio::time::timeout(DOUBLE, ground.topics.outcomes(&ids, PATIENCE)).await;
+    assert!(all.is_ok(), "two owners shut each other out, but not for ever: all ends although both run");
     let raised: i64 = ground.store.lanes().await.expect("the lanes").iter().map(|lane| lane.epoch).sum();
-    assert!(one.spy.said() > 0 && other.spy.said() > 0, "both worked");
     assert!(raised > 2 * i64::from(LANES), "the loser of a batch took its lane over again: {raised}");
 
     one.stop().await;
@@ -90,7 +94,7 @@ async fn a_double_run_hurts_nothing(kind: Kind) {
     let more = slugs(100, 120);
     let homes: BTreeSet<u16> = more.iter().map(|slug| ground.topics.home(slug)).collect();
     assert_eq!(homes, all_lanes(), "every lane is asked for something");
-    let ids = ground.publish(&more).await;
+    ids.extend(ground.publish(&more).await);
     ground.topics.outcomes(&ids, PATIENCE).await;
     other.stop().await;
     let report = judge(&ground, &slugs(0, 120)).await;

@@ -258,11 +258,23 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             if won.contains(&id) {
                 self.speak(id, draft, &rest, now);
             } else {
+                let delay = if why == "lost" { self.give_way(id) } else { delay };
                 self.take_over(id, why, delay);
             }
         }
         metrics::gauge!(telemetry::TENANTS_IN_MEMORY)
             .set(self.lanes.values().map(|lane| lane.tenants.len()).sum::<usize>() as f64);
+    }
+
+    /// How long to wait before a lane that was lost is taken over again, in milliseconds: a chance that grows with each
+    /// fruitless take-over. Two owners that each believe in themselves would otherwise shut each other out in step, and
+    /// nothing would commit.
+    fn give_way(&self, id: LaneId) -> i64 {
+        let fruitless = self.lanes.get(&id).map_or(0, |lane| lane.row.fruitless);
+        let mut chance = [0; 2];
+        self.entropy.fill(&mut chance);
+        let most = 50_i64 << fruitless.clamp(0, 6);
+        i64::from(u16::from_le_bytes(chance)) * most / i64::from(u16::MAX)
     }
 
     /// Says what committed.

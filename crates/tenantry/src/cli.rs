@@ -90,7 +90,9 @@ impl Command {
             }
             // In a world of faults every warning is as it should be; what is broken, the report says.
             Self::Sim(_) => "off",
-            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) | Self::Bench(_) => "warn",
+            // Its parts come and go, and every twentieth saga fails on purpose.
+            Self::Bench(_) => "error,librdkafka=off,rdkafka=off,tenantry_kafka=off",
+            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) => "warn",
         }
     }
 }

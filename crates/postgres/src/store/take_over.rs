@@ -60,8 +60,18 @@ where l.lane = $1"
 const UNSPOKEN: &str =
     concat!("select ", journal_columns!(), " from journal j where j.lane = $1 and j.n > $2 order by j.n");
 
-pub(super) const STATEMENTS: [(&str, &str); 5] =
-    [("raise", RAISE), ("awake", AWAKE), ("back", BACK), ("ahead", AHEAD), ("unspoken", UNSPOKEN)];
+/// Asked last: while the epoch is still the one that was raised, nobody has committed since, and what the statements
+/// before it saw belongs together although each had a snapshot of its own.
+const STILL: &str = "select epoch from lane where lane = $1";
+
+pub(super) const STATEMENTS: [(&str, &str); 6] = [
+    ("raise", RAISE),
+    ("awake", AWAKE),
+    ("back", BACK),
+    ("ahead", AHEAD),
+    ("unspoken", UNSPOKEN),
+    ("still", STILL),
+];
 
 pub(super) async fn raise(pool: &Hot, lane: Lane) -> Result<LaneRow, StoreError> {
     let client = pool.lease().await?;
@@ -102,6 +112,13 @@ pub(super) async fn load(pool: &Hot, lane: &LaneRow) -> Result<(Loaded, HashMap<
     }
     let unspoken = rows(UNSPOKEN, &[&key, &lane.spoken]).await?;
     let unspoken = unspoken.iter().map(decode::journal).collect::<Result<_, _>>()?;
+    let epoch = rows(STILL, &[&key]).await?.first().and_then(|row| row.try_get::<_, i64>(0).ok());
+    if epoch != Some(lane.epoch) {
+        return Err(StoreError(format!(
+            "lane {} was taken over by another owner while it was loaded; raise it again",
+            lane.lane
+        )));
+    }
     Ok((Loaded { tenants: tenants.into_values().collect(), unspoken }, behind))
 }
 

@@ -102,7 +102,8 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
         .map(|((name, before), (_, after))| (*name, after.cpu_s - before.cpu_s, after.rss_mib))
         .collect();
     print(&args, &outcome, &used, (wal_after - wal_before) as f64 / args.sagas as f64 / 1024.0);
-    drop(parts);
+    // The broker last: the others still use it.
+    while parts.pop().is_some() {}
     if let Some(cluster) = cluster {
         cluster.stop().await?;
     }
