@@ -18,6 +18,9 @@ use crate::record;
 /// How long a look may wait at the broker where there is nothing; short, since looks queue behind each other.
 const WAIT_MS: u32 = 10;
 
+/// How long to wait before a broker is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
 /// The client.
 pub(crate) struct Probe {
     client: Option<Arc<BaseConsumer<Quiet>>>,
@@ -70,11 +73,26 @@ impl Probe {
         }
     }
 
-    /// The first offset that is kept, and the next one to be written.
+    /// The first offset that is kept, and the next one to be written. Asks again for a while where a broker does not know
+    /// yet that it leads: right after a topic was made, or after a leader died.
     pub(crate) fn watermarks(&self, place: &Place) -> Result<(i64, i64), BusError> {
-        self.client()
-            .fetch_watermarks(&place.topic.name(), i32::from(place.partition), self.timeout)
-            .map_err(|error| unreachable(&self.brokers, error))
+        use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition, UnknownTopicOrPartition};
+        let (name, partition) = (place.topic.name(), i32::from(place.partition));
+        let until = Instant::now() + self.timeout;
+        loop {
+            let error = match self.client().fetch_watermarks(&name, partition, self.timeout) {
+                Ok(found) => return Ok(found),
+                Err(error) => error,
+            };
+            let passing = matches!(
+                error.rdkafka_error_code(),
+                Some(LeaderNotAvailable | NotLeaderForPartition | UnknownTopicOrPartition)
+            );
+            if !passing || Instant::now() >= until {
+                return Err(unreachable(&self.brokers, error));
+            }
+            std::thread::sleep(ASK_AGAIN);
+        }
     }
 
     /// The first record at or after `from`; `None` where there is none, or where `from` is not kept.
