@@ -5,12 +5,13 @@ use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::{State, Time};
 use tenantry_saga::{Change, Registry, Tenant};
 
-/// Seconds from a request's acceptance to the end of its saga (seed 004), by plan and outcome.
+/// Seconds from a request's acceptance to the end of its saga (seed 004), by outcome, and by plan where the plan is known
+/// to exist: what upstream writes must not make series.
 pub const PROVISION_DURATION: &str = "provision_duration_seconds";
 /// Tenants that became ACTIVE less those that left it, as this process saw it (seed 004).
 pub const ACTIVE_TENANTS: &str = "active_tenants";
-/// Failed steps by step and code (seed 004).
-pub const STEP_FAILURES: &str = "provision_step_failures_total";
+/// Rows of sagas that failed, by row and code; what the steps themselves said is counted by the workers.
+pub const ROW_FAILURES: &str = "tenantry_row_failures_total";
 /// Sagas that ended, by outcome.
 pub const SAGAS: &str = "tenantry_sagas_total";
 /// Decisions on requests, by decision.
@@ -36,7 +37,7 @@ pub const TENANTS_IN_MEMORY: &str = "tenantry_tenants_in_memory";
 pub fn describe() {
     describe_histogram!(PROVISION_DURATION, Unit::Seconds, "from acceptance to the end of the saga");
     describe_gauge!(ACTIVE_TENANTS, "tenants that are ACTIVE, as this process saw it");
-    describe_counter!(STEP_FAILURES, "failed steps by step and code");
+    describe_counter!(ROW_FAILURES, "rows of sagas that failed, by row and code");
     describe_counter!(SAGAS, "sagas that ended, by outcome");
     describe_counter!(DECISIONS, "decisions on requests");
     describe_counter!(STALE, "answers that came too late or twice");
@@ -60,14 +61,16 @@ pub(crate) fn told(plans: &Registry, tenant: &Tenant, told: &[(i64, Change)], no
                     Some(plan.rows[usize::from(saga.rows.get(usize::from(run))?.row)].name)
                 });
                 let code = change.failure.as_ref().map_or("none", |failure| failure.code.as_str());
-                counter!(STEP_FAILURES, "step" => row.unwrap_or("none"), "code" => code).increment(1);
+                counter!(ROW_FAILURES, "row" => row.unwrap_or("none"), "code" => code).increment(1);
             }
             AuditKind::Completed | AuditKind::RolledBack | AuditKind::Rejected => {
                 let outcome = change.what.as_str();
                 counter!(SAGAS, "outcome" => outcome).increment(1);
                 if let Some(saga) = &tenant.last {
                     let seconds = now.since(saga.began) as f64 / 1000.0;
-                    histogram!(PROVISION_DURATION, "plan" => tenant.request.plan.clone(), "outcome" => outcome).record(seconds);
+                    let known = change.what == AuditKind::Completed;
+                    let plan = if known { tenant.request.plan.clone() } else { "unknown".to_owned() };
+                    histogram!(PROVISION_DURATION, "plan" => plan, "outcome" => outcome).record(seconds);
                 }
                 if change.what == AuditKind::Completed && change.state == Some(State::Active) {
                     gauge!(ACTIVE_TENANTS).increment(1.0);
