@@ -51,7 +51,7 @@ async fn arguments(client: &Client, name: &str) -> String {
             .replace(&format!("array[{hash}, {hash}]::bytea[]"), &hash.replace("\"}", &format!("\",\"\\\\x{}\"}}", zeros(32))))
         }
         "raise" => format!("1, '\\x{}', '\\x{}'", zeros(16), zeros(32)),
-        "awake" | "back" | "ahead" => "1".to_owned(),
+        "awake" | "back" | "ahead" | "still" => "1".to_owned(),
         "unspoken" => format!("1, {}", n - 3),
         "requests" => "'{source}', '{r1}'".to_owned(),
         "slugs" => "'{prod}', '{acme}'".to_owned(),
