@@ -86,7 +86,7 @@ impl Command {
             Self::Up(_) | Self::Serve(_) => "info",
             // They say themselves what is wrong; a client's passing troubles would only be in the way.
             Self::Demo(_) | Self::Request(_) | Self::Tenant(_) | Self::Audit(_) => {
-                "error,librdkafka=error,rdkafka=error"
+                "error,librdkafka=off,rdkafka=off"
             }
             // In a world of faults every warning is as it should be; what is broken, the report says.
             Self::Sim(_) => "off",
