@@ -32,7 +32,7 @@ async fn kill(kind: Kind) {
     let world = World::new(broker.bootstrap());
     let topic = world.topic(2).await;
     let places = [0, 1].map(|partition| Place { topic: topic.clone(), partition });
-    let ear = tokio::spawn(hear(world.bus().consumer(group(&world, &topic)).await.expect("it joins")));
+    let ear = tokio::spawn(hear(World::new(broker.bootstrap()), group(&world, &topic)));
 
     let mut producer = world.bus().producer().await.expect("a producer can be opened");
     let mut acked = BTreeMap::new();
@@ -98,8 +98,10 @@ fn group(world: &World, topic: &Topic) -> Group {
     Group { id: world.group(), member: Some("one".into()), topics: vec![topic.clone()], resumes: true }
 }
 
-/// Hears until everything was heard, and stores what it heard. In order within each generation.
-async fn hear(mut consumer: impl Consumer) -> BTreeMap<Place, BTreeSet<i64>> {
+/// Hears until everything was heard, and stores what it heard. In order within each generation. A static member whose
+/// join was answered by a broker that died right then is fenced by itself: it is lost, and joins again.
+async fn hear(world: World, group: Group) -> BTreeMap<Place, BTreeSet<i64>> {
+    let mut consumer = world.bus().consumer(group.clone()).await.expect("it joins");
     let mut heard: BTreeMap<Place, BTreeSet<i64>> = BTreeMap::new();
     let mut last: BTreeMap<Place, (u64, i64)> = BTreeMap::new();
     while heard.values().map(BTreeSet::len).sum::<usize>() < 2 * EACH {
@@ -113,7 +115,12 @@ async fn hear(mut consumer: impl Consumer) -> BTreeMap<Place, BTreeSet<i64>> {
                     consumer.store(&place, one.record.offset + 1);
                     heard.entry(place).or_default().insert(one.record.offset);
                 }
-                News::Lost(why) => panic!("the consumer was lost: {why}"),
+                News::Lost(why) => {
+                    assert!(why.contains("FencedInstanceId"), "the consumer was lost: {why}");
+                    consumer = world.bus().consumer(group.clone()).await.expect("it joins again");
+                    last.clear();
+                    break;
+                }
                 News::Assigned(_) | News::Revoked(_) => {}
             }
         }
