@@ -105,6 +105,41 @@ pub struct AuditEvent {
     pub note: Option<String>,
 }
 
+impl AuditEvent {
+    /// An event that so far only has its place: of this kind, at this time, told by this row of the journal.
+    pub fn new(kind: AuditKind, at: Time, lane: Lane, n: i64) -> Self {
+        Self {
+            format: FORMAT,
+            fleet: String::new(),
+            chain: String::new(),
+            seq: 0,
+            prev: String::new(),
+            kind,
+            alias: kind.alias().map(str::to_owned),
+            at,
+            lane,
+            n,
+            cause: None,
+            digest: None,
+            tenant: None,
+            state: None,
+            saga: None,
+            plan: None,
+            row: None,
+            step: None,
+            token: None,
+            took_ms: None,
+            actor: None,
+            reason: None,
+            operation: None,
+            decision: None,
+            failure: None,
+            commitment: None,
+            note: None,
+        }
+    }
+}
+
 /// The record's headers and value; its key is the chain. The headers repeat what routes a record and say nothing that
 /// the value does not say. `source` names the fleet.
 ///
@@ -181,6 +216,8 @@ kinds! {
     GateOpened = "tenant.gate.opened";
     /// A person decided, or time ran out.
     GateDecided = "tenant.gate.decided";
+    /// Nobody has decided at a gate for so long that somebody is told.
+    GateEscalated = "tenant.gate.escalated";
     /// A wait ended.
     WaitEnded = "tenant.wait.ended";
     /// Undoing began.

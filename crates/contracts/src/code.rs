@@ -112,6 +112,22 @@ codes! {
     ValidityEnded = "validity_ended", "send a validity that ends in the future";
     /// The module does not exist.
     ModuleUnknown = "module_unknown", "enable only modules that the fleet has";
+    /// The plan's template does not allow this customisation.
+    CustomisationNotAllowed = "customisation_not_allowed", "leave it out, or choose a plan whose template allows it; the answer lists what is allowed";
+    /// A customisation breaks a rule of the template.
+    CustomisationInvalid = "customisation_invalid", "correct the value as the template's rule says";
+    /// The plan does not include this feature.
+    FeatureNotInPlan = "feature_not_in_plan", "leave the feature out, or choose a plan that includes it";
+    /// The integration does not exist, or the plan does not include it.
+    IntegrationUnknown = "integration_unknown", "use one of the integrations that the answer lists";
+    /// More is asked for than the plan gives.
+    OverPlan = "over_plan", "ask for less, or choose a larger plan";
+    /// The template that was pinned when the saga began is not among those that the worker has.
+    TemplateMoved = "template_moved", "give the workers the same --templates as the coordinator, then retry";
+    /// A policy said no.
+    PolicyDenied = "policy_denied", "the reasons stand in the message; change the request, or talk to the owner of the policy";
+    /// The request was planned, and what it would meet has changed since.
+    PlanStale = "plan_stale", "look at the new plan with `tenantry plan`, and publish with its digest";
     /// This kind of request is not served yet by this fleet.
     KindUnsupported = "kind_unsupported", "this fleet has no plan for this kind of request; look at `tenantry plan`";
 
@@ -125,7 +141,26 @@ codes! {
     /// The operation lacks a reason.
     ReasonMissing = "reason_missing", "give a reason with --reason; it is part of the audit";
 
+    /// Whoever asked for the tenant must not approve it.
+    ApproverIsRequester = "approver_is_requester", "somebody else with the gate's role must decide";
+    /// This account may not decide at this gate.
+    ApproverNotAllowed = "approver_not_allowed", "let somebody decide who has the gate's role in the approvers file";
+    /// What was seen is not what stands now.
+    EvidenceChanged = "evidence_changed", "look at the tenant again, and approve with the digest that it shows now";
+
     // Failures of steps.
+    /// The pools do not have enough of something.
+    CapacityInsufficient = "capacity_insufficient", "add capacity to the pools that the message names, then retry";
+    /// A pool is nearly used up.
+    CapacityLow = "capacity_low", "add capacity to the pool before it is used up";
+    /// A health check failed.
+    HealthFailed = "health_failed", "look at the check that the message names, mend its cause, then retry";
+    /// The tenant works with less than it should have.
+    HealthDegraded = "health_degraded", "look at the check that the message names; the tenant can be used meanwhile";
+    /// A mail server refused the message or its recipient for good.
+    MailRefused = "mail_refused", "correct the address or the mail server's settings, then retry";
+    /// A receipt is not what was signed, or was signed with another key.
+    ReceiptInvalid = "receipt_invalid", "take the receipt and the public key from where the worker `receipt` keeps them, and look who changed this one";
     /// A thing of that name exists and is not ours.
     OwnedByOther = "owned_by_other", "look who made it; it is never adopted and never removed by the fleet";
     /// No answer came in time.

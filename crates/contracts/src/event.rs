@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::read_body;
 use crate::envelope::Outgoing;
+use crate::steps::Notice;
 use crate::{
-    Environment, Json, Origin, Record, Refusal, RequestId, SagaId, Slug, State, TenantId, Time, time::rfc3339,
+    Environment, Json, Origin, Record, Refusal, RequestId, RowName, SagaId, Slug, State, TenantId, Time,
+    time::rfc3339,
 };
 
 /// What happened; the CloudEvents type is `tenant.<kind>.v1`.
@@ -30,6 +32,8 @@ pub enum EventKind {
     RolledBack,
     /// A person must act: held, stuck, blocked or awaiting a decision.
     AttentionNeeded,
+    /// Something that somebody should know, although nothing failed.
+    Notice,
     /// An operation of a person was taken up.
     OperationAccepted,
     /// An operation of a person was refused.
@@ -38,7 +42,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RequestAccepted,
         Self::RequestDuplicate,
         Self::RequestRejected,
@@ -47,6 +51,7 @@ impl EventKind {
         Self::Rejected,
         Self::RolledBack,
         Self::AttentionNeeded,
+        Self::Notice,
         Self::OperationAccepted,
         Self::OperationRefused,
     ];
@@ -62,6 +67,7 @@ impl EventKind {
             Self::Rejected => "tenant.rejected.v1",
             Self::RolledBack => "tenant.rolled-back.v1",
             Self::AttentionNeeded => "tenant.attention-needed.v1",
+            Self::Notice => "tenant.notice.v1",
             Self::OperationAccepted => "tenant.operation.accepted.v1",
             Self::OperationRefused => "tenant.operation.refused.v1",
         }
@@ -95,6 +101,12 @@ pub struct Event {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// What somebody should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
+    /// The gate that waits for a decision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<OpenGate>,
     /// The record that it answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -104,6 +116,24 @@ pub struct Event {
 }
 
 impl Event {
+    /// An event that so far only has a name and a time.
+    pub fn new(event: EventKind, at: Time) -> Self {
+        Self {
+            event,
+            at,
+            request: None,
+            tenant: None,
+            state: None,
+            saga: None,
+            assumed: Vec::new(),
+            refusal: None,
+            notices: Vec::new(),
+            gate: None,
+            origin: None,
+            outputs: None,
+        }
+    }
+
     /// The record's headers and value. `id` must be the same each time the event is said, `source` names who says it
     /// (the fleet), `key` is the record's key: the slug, or the key of the record that is answered.
     ///
@@ -128,6 +158,21 @@ impl Event {
     pub fn decode(record: &Record) -> Result<Self, Refusal> {
         read_body(record)
     }
+}
+
+/// A gate that waits for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct OpenGate {
+    /// The row of the plan.
+    pub row: RowName,
+    /// The role that decides.
+    pub role: String,
+    /// The digest of what is to be seen, hexadecimal: an approval carries it.
+    pub seen: String,
+    /// Until when.
+    #[serde(with = "rfc3339")]
+    #[schemars(with = "String")]
+    pub until: Time,
 }
 
 /// A tenant by all its names.

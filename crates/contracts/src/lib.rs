@@ -4,6 +4,7 @@
 //! socket; whoever needs time or entropy gets it handed in.
 
 pub mod audit;
+pub mod catalogue;
 pub mod code;
 pub mod command;
 pub mod envelope;
@@ -14,7 +15,8 @@ pub mod json;
 pub mod limits;
 pub mod operation;
 pub mod partition;
-mod pointer;
+pub mod pointer;
+pub mod receipt;
 pub mod record;
 pub mod request;
 pub mod result;
@@ -22,7 +24,7 @@ mod schema;
 pub mod sealed;
 pub mod state;
 pub mod steps;
-mod strict;
+pub mod strict;
 pub mod time;
 pub mod topic;
 

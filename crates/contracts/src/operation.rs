@@ -25,6 +25,9 @@ pub struct Operation {
     /// The tenant's version that the person saw; the operation is refused where it moved on. Absent: whatever it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
+    /// The digest of what the person saw, hexadecimal, as the gate showed it: the decision is about that and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// Who decided.
     #[serde(deserialize_with = "strict::object")]
     pub actor: Actor,

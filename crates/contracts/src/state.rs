@@ -154,3 +154,27 @@ pub struct Flags {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub legal_hold: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_one_word_of_each_seed() {
+        for state in State::ALL {
+            assert_eq!(State::parse(state.as_str()), Some(state));
+            let words = state.seeds();
+            assert!(["success", "pending", "failed"].contains(&words.outcome), "{state}: {words:?}");
+            assert!(["ready", "degraded", "failed"].contains(&words.health), "{state}: {words:?}");
+            assert_eq!(words.health == "ready", words.lifecycle == "Active", "{state}: {words:?}");
+        }
+        let words = |state: State| (state.seeds().outcome, state.seeds().status, state.seeds().lifecycle);
+        for state in [State::Requested, State::Provisioning, State::Awaiting] {
+            assert_eq!(words(state), ("pending", "provisioning", "Provisioning"));
+        }
+        assert_eq!(words(State::Active), ("success", "ACTIVE", "Active"));
+        assert_eq!(words(State::RolledBack), ("failed", "ROLLED_BACK", "Failed"));
+        assert_eq!(words(State::Rejected), ("failed", "REJECTED", "Failed"));
+        assert_eq!(words(State::Held), ("pending", "HELD", "Failed"), "it can be retried");
+    }
+}

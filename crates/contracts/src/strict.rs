@@ -13,7 +13,7 @@ use crate::{Code, Refusal, pointer};
 ///
 /// # Errors
 /// `field_unknown`, `field_missing`, `duplicate_member` or `field_invalid` with a pointer; `not_json`.
-pub(crate) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
+pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
     // The place costs an allocation a member, so it is sought only once something is wrong.
     serde_json::from_str(text).map(|Object(read)| read).map_err(|first| {
         let mut input = serde_json::Deserializer::from_str(text);

@@ -125,4 +125,13 @@ mod tests {
         assert_eq!(Topic::parse("orders"), None);
         assert_eq!(topics.len(), 14);
     }
+
+    #[test]
+    fn the_audit_is_kept_for_seven_years_with_its_checkpoints() {
+        let seven_years = 7 * 365 * DAY + 2 * DAY;
+        for topic in [Topic::Audit, Topic::Checkpoints] {
+            assert!(topic.settings().retention_ms >= seven_years, "{topic}");
+        }
+        assert_eq!(Topic::Events.settings().retention_ms, 90 * DAY);
+    }
 }

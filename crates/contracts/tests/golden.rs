@@ -18,7 +18,7 @@ use tenantry_contracts::event::{Assumed, Event, EventKind};
 use tenantry_contracts::operation::decode_operation;
 use tenantry_contracts::request::{Request, canonical};
 use tenantry_contracts::result::Answer;
-use tenantry_contracts::{Record, Time, Topic, audit, steps};
+use tenantry_contracts::{Record, Time, Topic, audit, receipt, steps};
 
 /// A whole message, its value on one line exactly as it goes over the wire.
 #[derive(Deserialize)]
@@ -140,19 +140,60 @@ fn audit_events_read_and_print_back() {
     }
 }
 
+/// The document reads and prints back.
+#[track_caller]
+fn back<T: DeserializeOwned + Serialize>(name: &str) {
+    let text = text(name);
+    let value: T = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(serde_json::to_string_pretty(&value).unwrap() + "\n", text, "{name}");
+}
+
 #[test]
 fn the_inputs_and_outputs_of_steps_read_and_print_back() {
-    fn back<T: DeserializeOwned + Serialize>(name: &str) {
-        let text = text(name);
-        let value: T = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(serde_json::to_string_pretty(&value).unwrap() + "\n", text, "{name}");
-    }
+    back::<steps::policy::Input>("step.policy.decide.input");
+    back::<steps::policy::Output>("step.policy.decide.output");
     back::<steps::validate::Input>("step.validate.request.input");
     back::<steps::validate::Output>("step.validate.request.output");
+    back::<steps::capacity::Input>("step.capacity.reserve.input");
+    back::<steps::capacity::Reserved>("step.capacity.reserve.output");
+    back::<steps::capacity::Input>("step.capacity.commit.input");
+    back::<steps::capacity::Committed>("step.capacity.commit.output");
+    back::<steps::identity::Input>("step.identity.create.input");
+    back::<steps::identity::Output>("step.identity.create.output");
     back::<steps::database::Input>("step.database.provision.input");
     back::<steps::database::Output>("step.database.provision.output");
+    back::<steps::storage::Input>("step.storage.allocate.input");
+    back::<steps::storage::Output>("step.storage.allocate.output");
+    back::<steps::secrets::Input>("step.secrets.create.input");
+    back::<steps::secrets::Output>("step.secrets.create.output");
+    back::<steps::quota::Input>("step.quota.assign.input");
+    back::<steps::quota::Output>("step.quota.assign.output");
+    back::<steps::config::Input>("step.config.apply.input");
+    back::<steps::config::Output>("step.config.apply.output");
+    back::<steps::verify::Input>("step.verify.tenant.input");
+    back::<steps::verify::Output>("step.verify.tenant.output");
     back::<steps::credentials::Input>("step.credentials.deliver.input");
     back::<steps::credentials::Output>("step.credentials.deliver.output");
+    back::<steps::receipt::Input>("step.receipt.seal.input");
+    back::<steps::receipt::Output>("step.receipt.seal.output");
+    back::<steps::notify::Input>("step.notify.send.input");
+    back::<steps::notify::Output>("step.notify.send.output");
+}
+
+#[test]
+fn receipts_read_and_print_back() {
+    back::<receipt::TenantReceipt>("receipt.v1");
+    back::<receipt::Provisioned>("receipt.provisioned");
+    back::<receipt::QuotaAssigned>("receipt.quota");
+    for (name, action) in [
+        ("receipt.v1", "TENANT_RECEIPT"),
+        ("receipt.provisioned", "TENANT_PROVISIONED"),
+        ("receipt.quota", "TENANT_QUOTA_ASSIGNED"),
+    ] {
+        back::<receipt::Receipt>(name);
+        let read: receipt::Receipt = serde_json::from_str(&text(name)).unwrap();
+        assert_eq!(read.action(), action, "its members tell which one it is");
+    }
 }
 
 /// What a request is normalised to.

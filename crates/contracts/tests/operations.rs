@@ -75,14 +75,9 @@ fn requests_of_other_kinds_name_a_tenant_and_nothing_else() {
 
 #[test]
 fn the_alias_of_the_request_type_asks_for_the_same() {
-    let document = r#"{"name":"Acme","slug":"acme","created_by":"platform_admin@platform.example"}"#;
+    let document = r#"{"name":"Acme","slug":"acme","requested_by":"platform_admin@platform.example"}"#;
     let alias = heard(&binary(document, &[("ce_type", "TenantRequested"), ("ce_id", "1")]));
     let proper = heard(&binary(document, &[("ce_type", "tenant.requested.v1"), ("ce_id", "1")]));
     assert_eq!(alias, proper);
-    let kept = r#"{"created_by":"platform_admin@platform.example"}"#;
-    assert_eq!(
-        alias.request.customisation.as_deref(),
-        Some(kept),
-        "who asked is kept, and sealed with the rest"
-    );
+    assert_eq!(alias.request.requested_by.as_deref(), Some("platform_admin@platform.example"));
 }

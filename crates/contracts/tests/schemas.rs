@@ -31,7 +31,9 @@ fn document(name: &str, example: Value) -> (String, Value) {
     match name {
         "request.binary" => ("request.canonical".into(), value(&example)),
         "request.structured" => ("request.canonical".into(), value(&example)["data"].clone()),
-        _ if name.starts_with("request.") || name.starts_with("step.") => (name.into(), example),
+        _ if ["request.", "step.", "receipt."].iter().any(|stem| name.starts_with(stem)) => {
+            (name.into(), example)
+        }
         _ => (name.split('.').next().unwrap().into(), value(&example)),
     }
 }
@@ -51,7 +53,7 @@ fn the_generated_files_are_what_the_types_say() {
     }
     for entry in fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let ours = name.starts_with("request.") || name.starts_with("step.") || name.starts_with("asyncapi");
+        let ours = ["request.", "step.", "receipt.", "asyncapi"].iter().any(|stem| name.starts_with(stem));
         assert!(!ours || names.contains(&name), "schemas/{name} comes from no type any more; remove it");
     }
 }
@@ -69,6 +71,14 @@ fn every_example_keeps_to_its_schema_and_every_schema_has_an_example() {
         assert!(errors.is_empty(), "{name}: {errors:?}");
         without.remove(&of);
     }
+    // The templates themselves are the examples.
+    let (_, schema) = schemas.iter().find(|(name, _)| *name == "template").expect("a schema of templates");
+    let validator = jsonschema::draft202012::new(schema).unwrap();
+    for (name, text) in tenantry_contracts::catalogue::BUILT_IN {
+        let template: Value = serde_json::from_str(text).unwrap();
+        assert!(validator.is_valid(&template), "{name}");
+    }
+    without.remove("template");
     assert_eq!(without, BTreeSet::new(), "schemas without an example");
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
-use tenantry_contracts::{audit, command, event, operation, request, result, steps};
+use tenantry_contracts::{audit, catalogue, command, event, operation, receipt, request, result, steps};
 
 use super::asyncapi;
 
@@ -35,12 +35,38 @@ pub(crate) fn schemas() -> Vec<(&'static str, Value)> {
         schema::<operation::Operation>("operation"),
         schema::<event::Event>("event"),
         schema::<audit::AuditEvent>("audit"),
+        schema::<catalogue::Template>("template"),
+        schema::<receipt::TenantReceipt>("receipt.v1"),
+        schema::<receipt::Provisioned>("receipt.provisioned"),
+        schema::<receipt::QuotaAssigned>("receipt.quota"),
+        schema::<steps::policy::Input>("step.policy.decide.input"),
+        schema::<steps::policy::Output>("step.policy.decide.output"),
         schema::<steps::validate::Input>("step.validate.request.input"),
         schema::<steps::validate::Output>("step.validate.request.output"),
+        schema::<steps::capacity::Input>("step.capacity.reserve.input"),
+        schema::<steps::capacity::Reserved>("step.capacity.reserve.output"),
+        schema::<steps::capacity::Input>("step.capacity.commit.input"),
+        schema::<steps::capacity::Committed>("step.capacity.commit.output"),
+        schema::<steps::identity::Input>("step.identity.create.input"),
+        schema::<steps::identity::Output>("step.identity.create.output"),
         schema::<steps::database::Input>("step.database.provision.input"),
         schema::<steps::database::Output>("step.database.provision.output"),
+        schema::<steps::storage::Input>("step.storage.allocate.input"),
+        schema::<steps::storage::Output>("step.storage.allocate.output"),
+        schema::<steps::secrets::Input>("step.secrets.create.input"),
+        schema::<steps::secrets::Output>("step.secrets.create.output"),
+        schema::<steps::quota::Input>("step.quota.assign.input"),
+        schema::<steps::quota::Output>("step.quota.assign.output"),
+        schema::<steps::config::Input>("step.config.apply.input"),
+        schema::<steps::config::Output>("step.config.apply.output"),
+        schema::<steps::verify::Input>("step.verify.tenant.input"),
+        schema::<steps::verify::Output>("step.verify.tenant.output"),
         schema::<steps::credentials::Input>("step.credentials.deliver.input"),
         schema::<steps::credentials::Output>("step.credentials.deliver.output"),
+        schema::<steps::receipt::Input>("step.receipt.seal.input"),
+        schema::<steps::receipt::Output>("step.receipt.seal.output"),
+        schema::<steps::notify::Input>("step.notify.send.input"),
+        schema::<steps::notify::Output>("step.notify.send.output"),
     ]
 }
 

@@ -81,9 +81,15 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "date-time"))]
     pub valid_until: Option<String>,
-    /// Who asks, where upstream wants it kept with the tenant. Sealed, as part of the customisation.
+    /// Who asks: the account of a person. Nobody approves what they asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created_by: Option<String>,
+    pub requested_by: Option<String>,
+    /// `admin` or `self`: whether the platform's admins ask or the tenant's own people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<String>,
+    /// A reference to an onboarding that was approved already, elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
 }
 
 /// The first administrator.
@@ -106,11 +112,10 @@ pub struct Admin {
 
 impl Document {
     pub(super) fn draft(self) -> Result<Draft, Refusal> {
-        let mut customisation = self.customisation;
-        if let Some(who) = self.created_by.and_then(|who| Json::of(&who).ok()) {
-            customisation.insert("created_by".into(), who);
-        }
         Ok(Draft {
+            requested_by: maybe(self.requested_by, "/requested_by"),
+            initiator: maybe(self.initiator, "/initiator"),
+            approval: maybe(self.approval, "/approval"),
             slug: maybe(self.slug, "/slug"),
             environment: maybe(self.environment, "/environment"),
             tenant: self.tenant,
@@ -126,7 +131,7 @@ impl Document {
             features: said(self.features, "/features"),
             domain: maybe(self.domain, "/domain"),
             integrations: said(self.integrations, "/integrations"),
-            customisation: said(customisation, "/customisation"),
+            customisation: said(self.customisation, "/customisation"),
             residency: maybe(self.residency, "/residency"),
             region: maybe(self.region, "/region"),
             retention_days: self.retention_days,
@@ -174,7 +179,9 @@ impl From<Request<String>> for Document {
             modules: request.modules,
             demo_data: request.demo_data,
             valid_until: request.valid_until.map(|until| until.to_string()),
-            created_by: None,
+            requested_by: request.requested_by,
+            initiator: request.initiator,
+            approval: request.approval,
         }
     }
 }

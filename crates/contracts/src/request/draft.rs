@@ -37,6 +37,9 @@ pub(super) type Parts = BTreeMap<String, Json>;
 /// A document, unchecked.
 pub(super) struct Draft {
     pub(super) name: Said<String>,
+    pub(super) requested_by: Option<Said<String>>,
+    pub(super) initiator: Option<Said<String>>,
+    pub(super) approval: Option<Said<String>>,
     pub(super) slug: Option<Said<String>>,
     pub(super) environment: Option<Said<String>>,
     pub(super) tenant: Option<TenantId>,
@@ -90,6 +93,9 @@ impl Draft {
     pub(super) fn new(name: Said<String>) -> Self {
         Self {
             name,
+            requested_by: None,
+            initiator: None,
+            approval: None,
             slug: None,
             environment: None,
             tenant: None,
@@ -150,6 +156,10 @@ impl Draft {
             environment,
             slug,
             tenant: self.tenant,
+            requested_by: checked(self.requested_by, text::name)?,
+            initiator: checked(self.initiator, |who| text::one_of(who, &["admin", "self"]))?
+                .filter(|who| who == "self"),
+            approval: checked(self.approval, text::label)?,
             name,
             organization: checked(self.organization, text::name)?,
             admin: self.admin.map(DraftAdmin::check).transpose()?,

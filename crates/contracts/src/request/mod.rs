@@ -20,6 +20,7 @@ pub use decode::{ALIAS, Decoded, TYPE, decode};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::envelope::Outgoing;
 use crate::event::Assumed;
@@ -85,6 +86,15 @@ pub struct Request<P = Sealed> {
     /// The tenant's id, where upstream brought one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
+    /// Who asks: the account of a person, where upstream names one. Nobody approves what they asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<P>,
+    /// `self` where the tenant's own people ask for it; the platform's admins ask where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initiator: Option<String>,
+    /// A reference to an onboarding that was approved already, elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<String>,
     /// The display name.
     pub name: P,
     /// The organisation, where it is named apart.
@@ -159,6 +169,7 @@ pub struct Admin<P = Sealed> {
 impl Request<String> {
     /// Seals what is personal. `seal` gets the field's name and the clear text.
     pub fn seal(self, mut seal: impl FnMut(&'static str, &str) -> Sealed) -> Request<Sealed> {
+        let requested_by = self.requested_by.map(|text| seal("requested_by", &text));
         let organization = self.organization.map(|text| seal("organization", &text));
         let customisation = self.customisation.map(|text| seal("customisation", &text));
         let admin = self.admin.map(|admin| Admin {
@@ -169,6 +180,9 @@ impl Request<String> {
         });
         Request {
             name: seal("name", &self.name),
+            requested_by,
+            initiator: self.initiator,
+            approval: self.approval,
             organization,
             admin,
             customisation,
@@ -210,6 +224,12 @@ pub fn headers(
         headers.push(("traceparent".to_owned(), Bytes::copy_from_slice(trace.as_bytes())));
     }
     headers
+}
+
+/// A requester without the name: who asks for a tenant is known again as an approver, and is not read.
+pub fn requester(tenant: TenantId, account: &str) -> String {
+    let account = account.trim().to_lowercase();
+    hex::encode(Sha256::digest(format!("tenantry/1\nrequester\n{tenant}\n{account}")))
 }
 
 /// A request as it was understood: who asked, when, what, and what had to be assumed.

@@ -19,7 +19,9 @@ pub struct Input {
     pub email: Option<Sealed>,
     /// The tenant's display name, sealed as field `name`.
     pub name: Sealed,
-    /// The tenant's schema.
+    /// The database that the tenant's tables lie in.
+    pub database: String,
+    /// The schema that they lie in.
     pub schema: String,
     /// The account that the link claims.
     pub admin_user: String,

@@ -15,7 +15,7 @@ pub const PROVISION: StepName = StepName::new("database.provision");
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// The isolation strategy: `schema`.
+    /// The isolation strategy: `schema`, `database` or `pooled_rls`.
     pub isolation: String,
     /// The modules to migrate, in order.
     pub modules: Vec<String>,
@@ -55,7 +55,7 @@ pub struct Settings {
 pub struct Output {
     /// The database it lies in.
     pub database: String,
-    /// The tenant's schema.
+    /// The schema that its tables lie in; with `pooled_rls` shared with other tenants, each seeing its own rows only.
     pub schema: String,
     /// The tenant's role. Its password is nowhere in clear.
     pub role: String,

@@ -18,6 +18,9 @@ pub struct Input {
     pub name: Sealed,
     /// The plan.
     pub plan: String,
+    /// Hexadecimal SHA-256 of the plan's template, as the coordinator pinned it; absent where it knows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// The residency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub residency: Option<String>,
@@ -36,6 +39,18 @@ pub struct Input {
     /// Storage in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage_bytes: Option<u64>,
+    /// `standard` or `enhanced`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+    /// Features asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// Integrations asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub integrations: Vec<String>,
+    /// Settings and branding, sealed as field `customisation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customisation: Option<Sealed>,
     /// The end of validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Time>,
@@ -52,6 +67,8 @@ pub struct Output {
     pub residency: String,
     /// The modules to migrate, in their declared order.
     pub modules: Vec<String>,
+    /// `standard` or `enhanced`: what the request asks for, never less than the template's.
+    pub encryption: String,
     /// What the tenant will need.
     pub requirements: Requirements,
     /// The names that were claimed for it, each with the generation of its claim.
@@ -63,9 +80,13 @@ pub struct Output {
 pub struct Template {
     /// Its name.
     pub name: String,
+    /// Its version.
+    pub version: String,
     /// Hexadecimal SHA-256 of its content.
     pub digest: String,
-    /// `schema`, later also `database` and `pooled_rls`.
+    /// The tier, as in `ENTERPRISE`.
+    pub tier: String,
+    /// `schema`, `database` or `pooled_rls`.
     pub isolation: String,
 }
 
@@ -80,6 +101,8 @@ pub struct Requirements {
     pub database_connections: u32,
     /// Compute in thousandths of a core.
     pub compute_millis: u32,
+    /// Network segments.
+    pub network_segments: u32,
 }
 
 /// A name that only one tenant can hold.
