@@ -56,6 +56,9 @@ pub struct Change {
     /// The person behind it, with the operation's id and reason. For the audit.
     #[serde(default, rename = "a", skip_serializing_if = "Option::is_none")]
     pub by: Option<Box<By>>,
+    /// The digest of what whoever decides at the gate is to see, hexadecimal. For the audit.
+    #[serde(default, rename = "h", skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// In words, for the audit.
     #[serde(default, rename = "w", skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -70,6 +73,9 @@ pub struct By {
     pub actor: Actor,
     /// The reason.
     pub reason: String,
+    /// What allowed it, where a rule did: for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
 }
 
 /// A tenant's beginning.
@@ -81,6 +87,9 @@ pub struct Born {
     pub id: RequestId,
     /// What was asked, personal data sealed.
     pub request: Arc<Request>,
+    /// Who asked, as digests: they approve nothing of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
     /// The W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -95,6 +104,12 @@ pub struct Begun {
     pub version: u16,
     /// The plan by name and digest.
     pub plan: PlanRef,
+    /// The template of the request's plan, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Pinned>,
+    /// The failure preset, where one applies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preset: Option<String>,
     /// The chosen rows: index in the plan, and what a final failure means.
     pub rows: Vec<(u16, End)>,
 }
@@ -106,6 +121,20 @@ pub struct Queued {
     pub id: RequestId,
     /// What was asked, personal data sealed.
     pub request: Arc<Request>,
+    /// Who asked, as digests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requesters: Vec<String>,
+}
+
+/// A template, named so that the same one is found later.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Hexadecimal SHA-256 of its content.
+    pub digest: String,
 }
 
 /// What becomes of a row.
@@ -135,6 +164,9 @@ pub enum Set {
     Open {
         /// Until when.
         until: Time,
+        /// When somebody is told that nobody decided, if that is still to come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        escalate: Option<Time>,
     },
     /// It is done.
     Done,
@@ -166,6 +198,7 @@ impl Change {
             over: false,
             answered: None,
             by: None,
+            seen: None,
             note: None,
         }
     }

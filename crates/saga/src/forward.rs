@@ -88,7 +88,9 @@ impl Story<'_> {
                     Err(failure) => next.broken.push((run, failure)),
                 },
                 What::Gate { .. } => next.gates.push(run),
-                What::Wait { for_ms } => next.moves.push((run, Set::Open { until: self.now.plus(*for_ms) })),
+                What::Wait { for_ms } => {
+                    next.moves.push((run, Set::Open { until: self.now.plus(*for_ms), escalate: None }))
+                }
                 What::Pivot => {
                     saga.rows[at].state = RowState::Done;
                     next.moves.push((run, Set::Done));
@@ -100,12 +102,14 @@ impl Story<'_> {
 
     pub(crate) fn open_gate(&mut self, plan: &'static Plan, run: u16) {
         let Some(saga) = &self.tenant.saga else { return };
-        let What::Gate { expires_ms, role } = &plan.rows[usize::from(saga.rows[usize::from(run)].row)].what
-        else {
+        let row = saga.rows[usize::from(run)].row;
+        let What::Gate { expires_ms, escalates_ms, role, .. } = plan.rows[usize::from(row)].what else {
             return;
         };
-        let mut change =
-            Change::of(AuditKind::GateOpened, run).set(run, Set::Open { until: self.now.plus(*expires_ms) });
+        let escalate = (escalates_ms > 0).then(|| self.now.plus(escalates_ms));
+        let open = Set::Open { until: self.now.plus(expires_ms), escalate };
+        let mut change = Change::of(AuditKind::GateOpened, run).set(run, open);
+        change.seen = Some(saga.seen(plan, row));
         change.note = Some(format!("{role} decides"));
         self.tell(change.to(self.tenant.state, State::Awaiting));
     }
@@ -131,7 +135,7 @@ impl Story<'_> {
             _ => u8::MAX,
         };
         let attempts = match plan.rows[usize::from(at.row)].what {
-            What::Step { attempts, .. } => attempts,
+            What::Step { attempts, .. } => at.end.attempts.unwrap_or(attempts),
             _ => 0,
         };
         let mut change = Change::of(AuditKind::StepFailed, run);
@@ -186,7 +190,7 @@ impl Story<'_> {
             saga.rows.iter().enumerate().filter(|(_, row)| matches!(row.state, RowState::Later { .. }));
         change.moves = waiting.map(|(at, _)| (at as u16, Set::Failed)).collect();
         if what == AuditKind::GateOpened {
-            change.moves.push((run, Set::Open { until: self.now.plus(ASK_MS) }));
+            change.moves.push((run, Set::Open { until: self.now.plus(ASK_MS), escalate: None }));
         }
         self.tell(change.to(self.tenant.state, state));
     }
@@ -209,6 +213,13 @@ impl Story<'_> {
     pub(crate) fn opening_ended(&mut self, run: u16) {
         let Some(plan) = self.plan() else { return };
         let Some(saga) = &self.tenant.saga else { return };
+        if let RowState::Open { until, escalate: Some(_), .. } = saga.rows[usize::from(run)].state
+            && self.now < until
+        {
+            let mut change = Change::of(AuditKind::GateEscalated, run);
+            change.note = Some("nobody has decided yet".to_owned());
+            return self.tell(change.set(run, Set::Open { until, escalate: None }));
+        }
         match plan.rows[usize::from(saga.rows[usize::from(run)].row)].what {
             What::Wait { .. } => self.forward(Change::of(AuditKind::WaitEnded, run).set(run, Set::Done)),
             // A person was asked to choose after a failure, and did not: everything is undone.

@@ -1,15 +1,13 @@
 //! Hearing: what an answer, a person's verb, a request or a due time does to a tenant.
 
-use std::sync::Arc;
-
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::command::Question;
 use tenantry_contracts::operation::Operation;
-use tenantry_contracts::request::{Kind, Request};
+use tenantry_contracts::request::Kind;
 use tenantry_contracts::result::{Failure, Said};
-use tenantry_contracts::{Class, Code, Json, Refusal, RequestId, SagaId, State, Time, Verb};
+use tenantry_contracts::{Class, Code, Json, Refusal, SagaId, State, Time, Verb};
 
-use crate::{Begun, Born, Change, Plan, Queued, Registry, RowState, Run, Set, Tenant};
+use crate::{Begun, Born, Change, Pinned, Plan, Queued, Registry, Row, RowState, Run, Set, Tenant};
 
 /// When something is heard, and the lane's counters.
 #[derive(Debug)]
@@ -75,10 +73,9 @@ impl Tenant {
         &mut self,
         plans: &Registry,
         moment: Moment<'_>,
-        id: RequestId,
-        request: Arc<Request>,
+        asked: Queued,
     ) -> Result<Vec<(i64, Change)>, Refusal> {
-        let kind = request.kind;
+        let kind = asked.request.kind;
         plans.newest(kind).ok_or_else(|| unsupported(kind))?;
         let resting = matches!(self.state, State::Active | State::Suspended);
         if kind == Kind::Provision || self.state.is_final() || (self.saga.is_none() && !resting) {
@@ -87,8 +84,7 @@ impl Tenant {
             return Err(Refusal::new(Code::VerbNotAllowed, message));
         }
         let mut story = Story::new(self, plans, moment, Vec::new());
-        let queued = Queued { id, request };
-        story.tell(Change { queued: Some(Box::new(queued)), ..Change::new(AuditKind::Queued) });
+        story.tell(Change { queued: Some(Box::new(asked)), ..Change::new(AuditKind::Queued) });
         story.start_next();
         Ok(story.told)
     }
@@ -164,10 +160,23 @@ impl<'a> Story<'a> {
         let Some(plan) = self.plans.newest(kind) else { return };
         let request = self.tenant.queue.front().map_or(&self.tenant.request, |queued| &queued.request);
         let request = if self.tenant.sagas == 0 { &self.tenant.request } else { request };
-        let chosen =
-            plan.rows.iter().enumerate().filter(|(_, row)| row.when.holds(request, self.plans.packs()));
-        let rows = chosen.map(|(at, row)| (at as u16, row.end.clone())).collect();
-        let begun = Begun { kind, version: plan.version, plan: self.plans.reference(plan), rows };
+        let rules = self.plans.rules();
+        let template = rules.catalogue.newest(&request.plan);
+        let preset = rules.preset(template);
+        let end = |row: &Row| preset.map_or_else(|| row.end.clone(), |preset| preset.end(row));
+        let chosen = plan.rows.iter().enumerate().filter(|(_, row)| row.when.holds(request, template, rules));
+        let begun = Begun {
+            kind,
+            version: plan.version,
+            plan: self.plans.reference(plan),
+            template: template.map(|template| Pinned {
+                name: template.id.clone(),
+                version: template.version.clone(),
+                digest: template.digest.clone(),
+            }),
+            preset: preset.map(|preset| preset.name.clone()),
+            rows: chosen.map(|(at, row)| (at as u16, end(row))).collect(),
+        };
         let change = Change { begun: Some(Box::new(begun)), ..Change::new(AuditKind::Started) };
         self.forward(change.to(self.tenant.state, running(kind)));
     }

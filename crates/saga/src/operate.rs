@@ -2,7 +2,9 @@
 
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::operation::{Operation, OperationVerb};
+use tenantry_contracts::request::requester;
 use tenantry_contracts::result::Failure;
+use tenantry_contracts::steps::gate;
 use tenantry_contracts::{Class, Code, Json, Refusal, RowName, State, Verb};
 
 use crate::change::By;
@@ -21,13 +23,17 @@ impl Story<'_> {
             let message = format!("the tenant is at version {}, not {expected}", self.tenant.version);
             return Err(Refusal::new(Code::VersionStale, message).at("/expected_version"));
         }
-        let by =
-            By { id: operation.id.clone(), actor: operation.actor.clone(), reason: operation.reason.clone() };
+        let by = By {
+            id: operation.id.clone(),
+            actor: operation.actor.clone(),
+            reason: operation.reason.clone(),
+            decision: None,
+        };
         match &operation.verb {
             OperationVerb::Retry => self.retry(by),
             OperationVerb::Cancel => self.cancel(by),
-            OperationVerb::Approve(row) => self.decide(row, true, by),
-            OperationVerb::Reject(row) => self.decide(row, false, by),
+            OperationVerb::Approve(row) => self.decide(row, true, operation.seen.as_deref(), by),
+            OperationVerb::Reject(row) => self.decide(row, false, operation.seen.as_deref(), by),
         }
     }
 
@@ -125,7 +131,7 @@ impl Story<'_> {
     }
 
     /// A yes or a no at a gate, or after a failure that lets a person choose.
-    fn decide(&mut self, row: &RowName, yes: bool, by: By) -> Result<(), Refusal> {
+    fn decide(&mut self, row: &RowName, yes: bool, seen: Option<&str>, mut by: By) -> Result<(), Refusal> {
         let refusal = self.not_allowed(if yes { "approve" } else { "reject" }).at("/verb");
         let Some(plan) = self.plan() else { return Err(refusal) };
         let Some(saga) = &self.tenant.saga else { return Err(refusal) };
@@ -133,9 +139,15 @@ impl Story<'_> {
         let open =
             saga.rows.iter().position(|run| run.row == row && matches!(run.state, RowState::Open { .. }));
         let Some(run) = open.map(|at| at as u16) else { return Err(refusal) };
+        if let What::Gate { role, binds, .. } = plan.rows[usize::from(row)].what {
+            by.decision = Some(self.may_decide(role, binds && yes, &saga.seen(plan, row), seen, &by)?);
+        }
         match (&plan.rows[usize::from(row)].what, yes) {
-            (What::Gate { .. }, true) => {
+            (What::Gate { role, .. }, true) => {
                 let mut change = Change::of(AuditKind::GateDecided, run).set(run, Set::Done);
+                let (by_whom, role) = (by.actor.name.clone(), (*role).to_owned());
+                change.output =
+                    Json::of(&gate::Output { by: by_whom, role, seen: saga.seen(plan, row) }).ok();
                 change.by = Some(Box::new(by));
                 let state = if saga.direction == Direction::Forward {
                     self.forward_state(Some(run))
@@ -169,6 +181,39 @@ impl Story<'_> {
             (What::Wait { .. } | What::Pivot, _) => return Err(refusal),
         }
         Ok(())
+    }
+
+    /// Whether this person may decide at a gate of that role, on what was seen; answers which rule allowed it.
+    fn may_decide(
+        &self,
+        role: &str,
+        binds: bool,
+        stands: &str,
+        seen: Option<&str>,
+        by: &By,
+    ) -> Result<String, Refusal> {
+        let approvers = &self.plans.rules().approvers;
+        let account = by.actor.name.as_str();
+        if !approvers.may(role, account) {
+            let message = format!("{account} does not have the role {role}");
+            return Err(Refusal::new(Code::ApproverNotAllowed, message).at("/actor/name"));
+        }
+        let asked = self.tenant.saga.as_ref().map_or(&self.tenant.requesters, |saga| &saga.requesters);
+        if asked.contains(&requester(self.tenant.id, account)) {
+            let message = format!("{account} asked for this tenant, and must not decide about it");
+            return Err(Refusal::new(Code::ApproverIsRequester, message).at("/actor/name"));
+        }
+        match seen {
+            None if binds => {
+                let message = format!("the digest of what was seen is missing; it is {stands} now");
+                Err(Refusal::new(Code::FieldMissing, message).at("/seen"))
+            }
+            Some(seen) if seen != stands => {
+                let message = format!("what stands now has the digest {stands}");
+                Err(Refusal::new(Code::EvidenceChanged, message).at("/seen"))
+            }
+            _ => Ok(format!("approvers/{role}@{}", approvers.digest)),
+        }
     }
 
     /// A gate was refused, by a person or by time.

@@ -5,11 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tenantry_contracts::audit::PlanRef;
+use tenantry_contracts::catalogue::Template;
 use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Failure;
 use tenantry_contracts::{Class, Json, StepName, WorkerName};
 
-use crate::View;
+use crate::{Rules, View};
 
 /// The plan of one kind of saga, in one version that is never edited once it is released.
 #[derive(Debug)]
@@ -59,6 +60,10 @@ pub enum What {
     Gate {
         /// Who may decide.
         role: &'static str,
+        /// An approval must carry the digest of what was seen, and holds for that only.
+        binds: bool,
+        /// After how many milliseconds without a decision somebody is told; 0: never.
+        escalates_ms: i64,
         /// After how many milliseconds no decision is a *no*.
         expires_ms: i64,
     },
@@ -81,14 +86,18 @@ pub enum When {
     Always,
     /// Where this capability pack is switched on.
     Pack(&'static str),
-    /// For requests of this plan or template.
+    /// For requests of the plan with this template.
     Template(&'static str),
+    /// Where the fleet or the plan's template asks for this approval.
+    Approval(&'static str),
     /// Where the request has this field.
     Field(Field),
     /// Where all hold.
     All(&'static [When]),
     /// Where any holds.
     Any(&'static [When]),
+    /// Where it does not hold.
+    Not(&'static When),
 }
 
 /// A field of the request that a [`When`] can look at.
@@ -102,6 +111,8 @@ pub enum Field {
     Customisation,
     /// Demonstration data.
     DemoData,
+    /// A reference to an approval that was given elsewhere.
+    Approval,
 }
 
 /// What a final failure means, by default and for some classes.
@@ -113,10 +124,14 @@ pub struct End {
     /// Exceptions by class, the first that matches.
     #[serde(default, rename = "x", skip_serializing_if = "<[_]>::is_empty")]
     pub except: std::borrow::Cow<'static, [(Class, Then)]>,
+    /// How often the step is asked in all before it is final, where a preset says so; else as in the plan.
+    #[serde(default, rename = "n", skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u8>,
 }
 
 /// What follows a final failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Then {
     /// Undo everything.
     Compensate,
@@ -133,12 +148,12 @@ pub enum Then {
 impl End {
     /// The same for every class.
     pub const fn always(default: Then) -> Self {
-        Self { default, except: std::borrow::Cow::Borrowed(&[]) }
+        Self { default, except: std::borrow::Cow::Borrowed(&[]), attempts: None }
     }
 
     /// With exceptions.
     pub const fn with(default: Then, except: &'static [(Class, Then)]) -> Self {
-        Self { default, except: std::borrow::Cow::Borrowed(except) }
+        Self { default, except: std::borrow::Cow::Borrowed(except), attempts: None }
     }
 
     /// What a failure of this class means.
@@ -216,20 +231,26 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 impl When {
-    /// Whether the row is chosen for this request in a fleet with these packs.
-    pub fn holds(&self, request: &Request, packs: &[String]) -> bool {
+    /// Whether the row is chosen for this request in a fleet with these rules. `template` is that of the request's plan.
+    pub fn holds(&self, request: &Request, template: Option<&Template>, rules: &Rules) -> bool {
         match self {
             Self::Always => true,
-            Self::Pack(pack) => packs.iter().any(|have| have == pack),
-            Self::Template(name) => request.plan == *name,
+            Self::Pack(pack) => rules.packs.iter().any(|have| have == pack),
+            Self::Template(name) => template.map_or(request.plan == *name, |template| template.id == *name),
+            Self::Approval(name) => {
+                rules.approvals.iter().any(|have| have == name)
+                    || template.is_some_and(|template| template.needs(name))
+            }
             Self::Field(field) => match field {
                 Field::Domain => request.domain.is_some(),
                 Field::Admin => request.admin.is_some(),
                 Field::Customisation => request.customisation.is_some(),
                 Field::DemoData => request.demo_data,
+                Field::Approval => request.approval.is_some(),
             },
-            Self::All(all) => all.iter().all(|when| when.holds(request, packs)),
-            Self::Any(any) => any.iter().any(|when| when.holds(request, packs)),
+            Self::All(all) => all.iter().all(|when| when.holds(request, template, rules)),
+            Self::Any(any) => any.iter().any(|when| when.holds(request, template, rules)),
+            Self::Not(when) => !when.holds(request, template, rules),
         }
     }
 }
@@ -247,7 +268,9 @@ impl fmt::Display for When {
             Self::Always => f.write_str("always"),
             Self::Pack(pack) => write!(f, "pack {pack}"),
             Self::Template(name) => write!(f, "template {name}"),
+            Self::Approval(name) => write!(f, "approval {name}"),
             Self::Field(field) => write!(f, "field {field:?}"),
+            Self::Not(when) => write!(f, "not {when}"),
             Self::All(all) => list(f, "all", all),
             Self::Any(any) => list(f, "any", any),
         }
@@ -265,8 +288,15 @@ impl fmt::Display for Plan {
                     "step {step} of {worker}, {attempts} x {limit_ms} ms, undo {} x {} ms",
                     undo.0, undo.1
                 )?,
-                What::Gate { role, expires_ms } => {
-                    write!(f, "gate for {role}, expires after {expires_ms} ms")?
+                What::Gate { role, binds, escalates_ms, expires_ms } => {
+                    write!(f, "gate for {role}, ")?;
+                    if *binds {
+                        f.write_str("binds what was seen, ")?;
+                    }
+                    if *escalates_ms > 0 {
+                        write!(f, "escalates after {escalates_ms} ms, ")?;
+                    }
+                    write!(f, "expires after {expires_ms} ms")?
                 }
                 What::Wait { for_ms } => write!(f, "wait {for_ms} ms")?,
                 What::Pivot => f.write_str("pivot")?,

@@ -100,7 +100,7 @@ impl crate::Run {
                 Some(at.plus(limit_ms).plus(paused_ms - then))
             }
             RowState::Later { due, .. } => Some(due),
-            RowState::Open { until, .. } => Some(until),
+            RowState::Open { until, escalate, .. } => Some(escalate.map_or(until, |early| early.min(until))),
             _ => None,
         }
     }

@@ -1,25 +1,25 @@
-//! The plans that a coordinator knows, as a value.
+//! The plans that a coordinator knows, and the rules of its fleet, as a value.
 
 use tenantry_contracts::audit::PlanRef;
 use tenantry_contracts::request::Kind;
 
-use crate::Plan;
+use crate::{Plan, Rules};
 
-/// Plans by kind and version, and the capability packs that are switched on.
+/// Plans by kind and version, and the rules under which they run.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     plans: Vec<&'static Plan>,
     /// Of each plan, since printing and hashing one is not for every saga.
     references: Vec<PlanRef>,
-    packs: Vec<String>,
+    rules: Rules,
 }
 
 impl Registry {
-    /// A registry of these plans and packs.
-    pub fn new(plans: impl Into<Vec<&'static Plan>>, packs: impl Into<Vec<String>>) -> Self {
+    /// A registry of these plans and rules.
+    pub fn new(plans: impl Into<Vec<&'static Plan>>, rules: Rules) -> Self {
         let plans = plans.into();
         let references = plans.iter().map(|plan| plan.reference()).collect();
-        Self { plans, references, packs: packs.into() }
+        Self { plans, references, rules }
     }
 
     /// The newest plan of a kind, for sagas that begin now.
@@ -43,8 +43,8 @@ impl Registry {
         &self.plans
     }
 
-    /// The capability packs.
-    pub fn packs(&self) -> &[String] {
-        &self.packs
+    /// The rules of the fleet.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
     }
 }

@@ -8,7 +8,7 @@ use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Failure;
 use tenantry_contracts::{Flags, Json, RequestId, SagaId, State, TenantId, Time, Token, Verb};
 
-use crate::{Begun, Born, Change, End, Queued, Set};
+use crate::{Begun, Born, Change, End, Pinned, Queued, Set};
 
 /// A tenant: the aggregate. One version, at most one running saga; the others queue behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,8 @@ pub struct Tenant {
     pub request_id: RequestId,
     /// What was asked for, personal data sealed.
     pub request: Arc<Request>,
+    /// Who asked, as digests.
+    pub requesters: Vec<String>,
     /// The W3C trace context of the request.
     pub traceparent: Option<String>,
     /// When it was heard.
@@ -54,6 +56,12 @@ pub struct Saga {
     pub request_id: RequestId,
     /// What was asked for.
     pub request: Arc<Request>,
+    /// Who asked, as digests.
+    pub requesters: Vec<String>,
+    /// The template of its plan, where there is one.
+    pub template: Option<Pinned>,
+    /// The failure preset, where one applies.
+    pub preset: Option<String>,
     /// When it began.
     pub began: Time,
     /// The state before it, to which an undone change of a living tenant returns.
@@ -159,6 +167,8 @@ pub enum RowState {
         since: Time,
         /// Until when.
         until: Time,
+        /// When somebody is told that nobody decided, if that is still to come.
+        escalate: Option<Time>,
     },
     /// Done.
     Done,
@@ -175,11 +185,12 @@ pub enum RowState {
 impl Tenant {
     /// A tenant from its first change. `None` where that is not a beginning.
     pub fn begin(n: i64, at: Time, paused_ms: i64, change: &Change) -> Option<Self> {
-        let Born { tenant, id, request, traceparent } = change.born.as_deref()?;
+        let Born { tenant, id, request, requesters, traceparent } = change.born.as_deref()?;
         let mut born = Self {
             id: *tenant,
             request_id: id.clone(),
             request: request.clone(),
+            requesters: requesters.clone(),
             traceparent: traceparent.clone(),
             created: at,
             state: State::Requested,
@@ -239,9 +250,9 @@ impl Tenant {
         self.sagas += 1;
         let first = self.sagas == 1;
         let waiting = if first { None } else { self.queue.pop_front() };
-        let (request_id, request) = match waiting {
-            Some(queued) => (queued.id, queued.request),
-            None => (self.request_id.clone(), self.request.clone()),
+        let (request_id, request, requesters) = match waiting {
+            Some(queued) => (queued.id, queued.request, queued.requesters),
+            None => (self.request_id.clone(), self.request.clone(), self.requesters.clone()),
         };
         let run = |(row, end): &(u16, End)| Run {
             row: *row,
@@ -258,6 +269,9 @@ impl Tenant {
             version: begun.version,
             request_id,
             request,
+            requesters,
+            template: begun.template.clone(),
+            preset: begun.preset.clone(),
             began: at,
             before: self.state,
             direction: Direction::Forward,
@@ -300,7 +314,11 @@ impl Run {
             Set::Later { verb, attempt, due } => {
                 RowState::Later { verb: *verb, attempt: *attempt, due: *due }
             }
-            Set::Open { until } => RowState::Open { since: at, until: *until },
+            Set::Open { until, escalate } => {
+                // Opened again while it is open: somebody was told that nobody decided.
+                let since = if let RowState::Open { since, .. } = self.state { since } else { at };
+                RowState::Open { since, until: *until, escalate: *escalate }
+            }
             Set::Done => RowState::Done,
             Set::Failed => RowState::Failed,
             Set::Skipped => RowState::Skipped,

@@ -2,11 +2,12 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use tenantry_contracts::request::Request;
 use tenantry_contracts::result::Failure;
-use tenantry_contracts::{Class, Code, Json};
+use tenantry_contracts::{Class, Code, Json, RequestId};
 
-use crate::{Plan, Saga};
+use crate::{Pinned, Plan, Saga};
 
 /// The request and the outputs of a saga.
 pub struct View<'a> {
@@ -18,6 +19,35 @@ impl View<'_> {
     /// The request.
     pub fn request(&self) -> &Request {
         &self.saga.request
+    }
+
+    /// Which request it is.
+    pub fn request_id(&self) -> &RequestId {
+        &self.saga.request_id
+    }
+
+    /// The template that was pinned, where the request's plan has one.
+    pub fn template(&self) -> Option<&Pinned> {
+        self.saga.template.as_ref()
+    }
+
+    /// The output of an earlier row, typed; `None` where that row was not chosen or was given up.
+    ///
+    /// # Errors
+    /// `output_invalid` where it has another shape.
+    pub fn maybe<T: DeserializeOwned>(&self, row: &str) -> Result<Option<T>, Failure> {
+        let at = self.plan.index_of(row);
+        let run = self.saga.rows.iter().find(|run| Some(run.row) == at);
+        if run.is_some_and(|run| run.output.is_some()) { self.output(row).map(Some) } else { Ok(None) }
+    }
+
+    /// Hexadecimal SHA-256 of an earlier row's output, exactly as it was answered.
+    ///
+    /// # Errors
+    /// `output_invalid` where the row has none.
+    pub fn digest(&self, row: &str) -> Result<String, Failure> {
+        let output: Json = self.output(row)?;
+        Ok(hex::encode(Sha256::digest(output.text().as_bytes())))
     }
 
     /// The output of an earlier row, typed.

@@ -4,13 +4,13 @@
 mod common;
 
 use sha2::{Digest, Sha256};
-use tenantry_contracts::request::Kind;
+use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Said;
-use tenantry_contracts::steps::{credentials, database, validate};
+use tenantry_contracts::steps::{credentials, database, notify, policy, receipt, validate, verify};
 use tenantry_contracts::{Json, State, Time};
-use tenantry_saga::{End, Heard, Plan, Row, Then, What, plans};
+use tenantry_saga::{End, Heard, Plan, Registry, Row, Rules, Tenant, Then, What, plans};
 
-use common::{gate, pivot, plan, step, wait};
+use common::{gate, pivot, plan, provision, step, wait};
 
 const ONCE: (u8, u8) = (1, 1);
 
@@ -33,7 +33,7 @@ fn a_published_plan_never_changes() {
 
 #[test]
 fn every_plan_of_the_product_is_sound_and_has_its_own_kind_and_version() {
-    let all = plans::all([]);
+    let all = plans::all(Rules::default());
     let mut names: Vec<String> = all.plans().iter().map(|plan| plan.reference().name).collect();
     assert!(all.plans().iter().all(|plan| plan.is_sound()));
     names.sort();
@@ -120,81 +120,103 @@ fn the_printed_plan_and_its_digest_say_everything_that_matters() {
     }
 }
 
+/// Asked rows in the order in which they are answered here, until nothing is asked any more.
+fn walk(all: &Registry, request: Request) -> (Tenant, Vec<(String, Json)>) {
+    let (mut n, now) = (0, Time(0));
+    let (mut tenant, _) = common::accept(all, &mut n, now, common::born(0, request));
+    let mut asked = Vec::new();
+    while let Some(first) = common::questions(&tenant, all).into_iter().next() {
+        let command = first.command;
+        let row = command.question.row.as_str().to_owned();
+        assert_eq!(Some(first.worker.as_str()), row.split('.').next());
+        let said = Said::Succeeded(provision::output(&row));
+        asked.push((row, command.body.input));
+        let heard = Heard::Answer(&command.question, &said);
+        common::hear(&mut tenant, all, &mut n, now, heard).unwrap();
+    }
+    (tenant, asked)
+}
+
+fn input<T: serde::de::DeserializeOwned>(asked: &[(String, Json)], row: &str) -> T {
+    asked.iter().find(|(name, _)| name == row).unwrap().1.read().unwrap()
+}
+
 #[test]
 fn provision_1_hands_each_step_what_the_steps_before_it_made() {
-    let all = plans::all([]);
+    let all = plans::all(Rules::default());
+    let (tenant, asked) = walk(&all, common::request(Kind::Provision));
+    assert_eq!(tenant.state, State::Active);
+    let rows: Vec<&str> = asked.iter().map(|(row, _)| row.as_str()).collect();
+    assert_eq!(
+        rows,
+        [
+            "policy",
+            "validate",
+            "capacity",
+            "identity",
+            "database",
+            "storage",
+            "secrets",
+            "quota",
+            "config",
+            "verify",
+            "credentials",
+            "capacity.commit",
+            "receipt",
+            "notify"
+        ]
+    );
+    assert_eq!(input::<policy::Input>(&asked, "policy").initiator, "admin");
+    assert_eq!(input::<validate::Input>(&asked, "validate").plan, "basic");
+    let checked: validate::Output = provision::output("validate").read().unwrap();
+    let made: database::Input = input(&asked, "database");
+    assert_eq!((made.isolation.as_str(), made.connections), ("schema", 10));
+    assert_eq!(made.settings.limits, checked.requirements);
+    let looked: verify::Input = input(&asked, "verify");
+    assert_eq!((looked.database.schema.as_str(), looked.storage.bucket.as_str()), ("t_1", "t-1"));
+    let sent: credentials::Input = input(&asked, "credentials");
+    assert_eq!((sent.schema.as_str(), sent.admin_user.as_str()), ("t_1", "admin-1"));
+    let sealed: receipt::Input = input(&asked, "receipt");
+    let report = provision::output("verify");
+    assert_eq!(sealed.guard, hex::encode(Sha256::digest(report.text().as_bytes())));
+    assert_eq!((sealed.decision.as_str(), sealed.validated_by), ("dec_1", None));
+    assert_eq!(input::<notify::Input>(&asked, "notify").display, "TEN-001");
+}
+
+#[test]
+fn what_needs_the_identity_alone_is_asked_at_once() {
+    let all = plans::all(Rules::default());
     let (mut n, now) = (0, Time(0));
-    let (mut tenant, _) =
-        common::accept(&all, &mut n, now, common::born(0, common::request(Kind::Provision)));
-    let mut answer = |row: &str, said: Json| {
-        let asked = common::questions(&tenant, &all);
-        assert_eq!(asked.len(), 1);
-        let command = &asked[0].command;
-        assert_eq!(command.question.row.as_str(), row);
-        assert_eq!(asked[0].worker.as_str(), row);
-        common::hear(
-            &mut tenant,
-            &all,
-            &mut n,
-            now,
-            Heard::Answer(&command.question, &Said::Succeeded(said)),
-        )
-        .unwrap();
-        (command.body.input.clone(), tenant.state)
-    };
-    let requirements = validate::Requirements {
-        seats: 5,
-        storage_bytes: 1 << 30,
-        database_connections: 10,
-        compute_millis: 500,
-    };
-    let checked = validate::Output {
-        template: validate::Template {
-            name: "basic".to_owned(),
-            digest: "00".repeat(32),
-            isolation: "schema".to_owned(),
-        },
-        region: "eu-1".to_owned(),
-        residency: "EU".to_owned(),
-        modules: vec!["identity".to_owned()],
-        requirements: requirements.clone(),
-        claims: Vec::new(),
-    };
-    let (input, _) = answer("validate", Json::of(&checked).unwrap());
-    assert_eq!(input.read::<validate::Input>().unwrap().plan, "basic");
-    let made = database::Output {
-        database: "tenants".to_owned(),
-        schema: "t_1".to_owned(),
-        role: "t_1".to_owned(),
-        modules: Vec::new(),
-        admin_user: "admin-1".to_owned(),
-        probes: Vec::new(),
-    };
-    let (input, state) = answer("database", Json::of(&made).unwrap());
-    let input: database::Input = input.read().unwrap();
-    assert_eq!((input.isolation.as_str(), input.connections), ("schema", 10));
-    assert_eq!(input.settings.limits, requirements);
-    assert_eq!(state, State::Provisioning);
-    let sent = credentials::Output { message: "mail-1".to_owned(), expires: None };
-    let (input, state) = answer("credentials", Json::of(&sent).unwrap());
-    let input: credentials::Input = input.read().unwrap();
-    assert_eq!((input.schema.as_str(), input.admin_user.as_str()), ("t_1", "admin-1"));
-    assert_eq!(state, State::Active);
+    let born = common::born(0, common::request(Kind::Provision));
+    let (mut tenant, _) = common::accept(&all, &mut n, now, born);
+    for row in ["policy", "validate", "capacity", "identity"] {
+        let asked = common::question(&tenant, &all, row).unwrap();
+        let said = Said::Succeeded(provision::output(row));
+        common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&asked, &said)).unwrap();
+    }
+    let asked = common::questions(&tenant, &all);
+    let rows: Vec<_> = asked.iter().map(|asked| asked.command.question.row.as_str().to_owned()).collect();
+    assert_eq!(rows, ["database", "storage", "secrets", "quota", "config"]);
 }
 
 #[test]
 fn an_output_of_another_shape_is_a_bug_of_the_fleet_and_undoes_everything() {
-    let all = plans::all([]);
+    let all = plans::all(Rules::default());
     let (mut n, now) = (0, Time(0));
     let (mut tenant, _) =
         common::accept(&all, &mut n, now, common::born(0, common::request(Kind::Provision)));
+    let policy = common::question(&tenant, &all, "policy").unwrap();
+    let decided = Said::Succeeded(provision::output("policy"));
+    common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&policy, &decided)).unwrap();
     let validate = common::question(&tenant, &all, "validate").unwrap();
     common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&validate, &common::yes())).unwrap();
     assert_eq!(tenant.state, State::Compensating);
     let cause = tenant.saga.as_ref().unwrap().cause.as_ref().unwrap();
     assert_eq!(cause.code, tenantry_contracts::Code::OutputInvalid);
-    let undo = common::question(&tenant, &all, "validate").unwrap();
-    common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&undo, &common::yes())).unwrap();
+    for row in ["validate", "policy"] {
+        let undo = common::question(&tenant, &all, row).unwrap();
+        common::hear(&mut tenant, &all, &mut n, now, Heard::Answer(&undo, &common::yes())).unwrap();
+    }
     assert_eq!(tenant.state, State::RolledBack);
 }
 
@@ -204,7 +226,7 @@ fn the_newest_version_begins_and_the_old_one_is_still_found() {
         let rows = vec![step("a", &[], Then::Hold, ONCE)];
         Box::leak(Box::new(Plan { version, kind: Kind::Provision, rows: rows.leak() }))
     };
-    let registry = tenantry_saga::Registry::new([version(2), version(1)], []);
+    let registry = tenantry_saga::Registry::new([version(2), version(1)], Rules::default());
     assert_eq!(registry.newest(Kind::Provision).unwrap().version, 2);
     assert_eq!(registry.find(Kind::Provision, 1).unwrap().version, 1);
     assert!(registry.find(Kind::Provision, 3).is_none() && registry.newest(Kind::Update).is_none());

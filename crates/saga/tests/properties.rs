@@ -64,7 +64,11 @@ fn build(drafts: &[Draft]) -> &'static Plan {
         };
         let except =
             draft.except.map(|(class, then)| (CLASSES[usize::from(class)], THENS[usize::from(then)]));
-        row.end = End { default: THENS[usize::from(draft.end)], except: Vec::from_iter(except).into() };
+        row.end = End {
+            default: THENS[usize::from(draft.end)],
+            except: Vec::from_iter(except).into(),
+            attempts: None,
+        };
         // Of the two fields, the tests' request has one.
         row.when = match draft.when {
             0 => When::Field(Field::Domain),
@@ -90,7 +94,7 @@ struct Life {
 
 impl Life {
     fn begin(plan: &'static Plan) -> Self {
-        let plans = Registry::new([plan], ["core".to_owned()]);
+        let plans = Registry::new([plan], tenantry_saga::Rules::default());
         let (mut n, now) = (0, Time(1000));
         let born = common::born(0, common::request(Kind::Provision));
         let (tenant, _) = common::accept(&plans, &mut n, now, born);

@@ -1,6 +1,8 @@
 //! What all tests of the core share: rows, plans, tenants, and a fold that is checked at every step.
 #![allow(dead_code, reason = "each test uses some of these")]
 
+pub(crate) mod provision;
+
 use std::sync::Arc;
 
 use tenantry_contracts::command::Question;
@@ -12,7 +14,7 @@ use tenantry_contracts::{
     Time, Token, WorkerName,
 };
 use tenantry_saga::{
-    Asked, Born, Change, End, Heard, Moment, Plan, Registry, Row, Tenant, Then, View, What, When,
+    Asked, Born, Change, End, Heard, Moment, Plan, Queued, Registry, Row, Tenant, Then, View, What, When,
 };
 
 /// How long a question of the tests' plans stays open.
@@ -47,7 +49,7 @@ pub(crate) fn broken(name: &'static str, waits_for: &'static [&'static str]) -> 
 
 /// A gate's row.
 pub(crate) const fn gate(name: &'static str, waits_for: &'static [&'static str], end: Then) -> Row {
-    let what = What::Gate { role: "reviewer", expires_ms: 60_000 };
+    let what = What::Gate { role: "security-admin", binds: false, escalates_ms: 0, expires_ms: 60_000 };
     Row { name, what, waits_for, when: When::Always, end: End::always(end) }
 }
 
@@ -99,6 +101,9 @@ pub(crate) fn request(kind: Kind) -> Request {
         environment: Environment::default(),
         slug: Slug::parse("acme").unwrap(),
         tenant: None,
+        requested_by: None,
+        initiator: None,
+        approval: None,
         name: Sealed::read("v1:1:name"),
         organization: None,
         admin: Some(Admin {
@@ -134,6 +139,7 @@ pub(crate) fn born(at: u8, request: Request) -> Born {
     Born {
         tenant: TenantId::new(Time(1), [at; 10]),
         id: request_id(&format!("request-{at}")),
+        requesters: Vec::new(),
         request: Arc::new(request),
         traceparent: None,
     }
@@ -149,6 +155,7 @@ pub(crate) fn operation(verb: OperationVerb) -> Operation {
             tenant: None,
         },
         expected_version: None,
+        seen: None,
         actor: Actor { name: "ada".to_owned(), verified: false },
         reason: "because".to_owned(),
     }
@@ -195,8 +202,8 @@ pub(crate) fn ask(
     request: Request,
 ) -> Result<Told, Refusal> {
     let (before, first) = (tenant.clone(), *n);
-    let told =
-        tenant.ask(plans, Moment { now, paused_ms: 0, n }, request_id("further"), Arc::new(request))?;
+    let asked = Queued { id: request_id("further"), request: Arc::new(request), requesters: Vec::new() };
+    let told = tenant.ask(plans, Moment { now, paused_ms: 0, n }, asked)?;
     check_told(Some(before), tenant, plans, first, *n, now, &told);
     Ok(told)
 }

@@ -111,7 +111,7 @@ impl Core {
         let first = |at: usize| SagaId::of(common::born(at as u8, common::request(plan.kind)).tenant, 1);
         Self {
             plan,
-            plans: Registry::new([plan], Vec::new()),
+            plans: Registry::new([plan], tenantry_saga::Rules::default()),
             class,
             sagas: std::array::from_fn(first),
             heard: RefCell::default(),

@@ -6,7 +6,7 @@ use tenantry_contracts::operation::OperationVerb;
 use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Said;
 use tenantry_contracts::{Code, RowName, State, Time, Verb};
-use tenantry_saga::{Change, Heard, Plan, Registry, RowState, Tenant};
+use tenantry_saga::{Born, Change, Heard, Plan, Registry, RowState, Rules, Tenant};
 
 use crate::common;
 
@@ -25,10 +25,15 @@ impl Story {
     }
 
     pub(crate) fn with(plans: &[&'static Plan], request: Request) -> Self {
+        let rules = Rules { packs: vec!["summit".to_owned()], ..Rules::default() };
+        Self::under(rules, plans, common::born(0, request))
+    }
+
+    pub(crate) fn under(rules: Rules, plans: &[&'static Plan], born: Born) -> Self {
         assert!(plans.iter().all(|plan| plan.is_sound()));
-        let plans = Registry::new(plans.to_vec(), ["summit".to_owned()]);
+        let plans = Registry::new(plans.to_vec(), rules);
         let (mut n, now) = (40, Time(1_000_000));
-        let (tenant, told) = common::accept(&plans, &mut n, now, common::born(0, request));
+        let (tenant, told) = common::accept(&plans, &mut n, now, born);
         let told = told.into_iter().map(|(_, change)| change).collect();
         Self { plans, tenant, now, n, told }
     }
@@ -77,6 +82,27 @@ impl Story {
     /// A person acts; the code of the refusal where it is not allowed.
     pub(crate) fn person(&mut self, verb: OperationVerb) -> Result<Vec<AuditKind>, Code> {
         self.hear(Heard::Operation(&common::operation(verb))).map_err(|refusal| refusal.code)
+    }
+
+    /// A person of this name decides, having seen what has this digest.
+    pub(crate) fn decides(
+        &mut self,
+        name: &str,
+        seen: Option<String>,
+        verb: OperationVerb,
+    ) -> Result<Vec<AuditKind>, Code> {
+        let mut operation = common::operation(verb);
+        name.clone_into(&mut operation.actor.name);
+        operation.seen = seen;
+        self.hear(Heard::Operation(&operation)).map_err(|refusal| refusal.code)
+    }
+
+    /// The worker of this row says what it says when all is well with the product's own plan.
+    #[track_caller]
+    pub(crate) fn made(&mut self, rows: &[&str]) {
+        for row in rows {
+            self.answer(row, &Said::Succeeded(common::provision::output(row)));
+        }
     }
 
     pub(crate) fn approve(&mut self, row: &'static str) -> Result<Vec<AuditKind>, Code> {
