@@ -4,11 +4,15 @@
 //! logging it. Order, fencing, retries, dead letters and offsets are the server's business, not the step's.
 
 mod cx;
+#[cfg(feature = "files")]
+pub mod files;
 #[cfg(feature = "kit")]
 pub mod kit;
 mod owner;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "postgres")]
+pub mod shelf;
 mod trouble;
 
 use std::future::Future;
@@ -48,6 +52,16 @@ pub trait Step: Send + Sync + 'static {
 
     /// What is there now, against what the input asks for. Read-only.
     fn observe(&self, cx: &Cx, input: &Self::Input) -> impl Future<Output = Answer<Observed>> + Send;
+
+    /// What `execute` would answer if it were asked now, a *no* included; `None` where only doing it can tell.
+    /// Read-only: a dry run makes the inputs of later rows from it.
+    fn foresee(
+        &self,
+        _cx: &Cx,
+        _input: &Self::Input,
+    ) -> impl Future<Output = Answer<Option<Self::Output>>> + Send {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// The name under which a step is fenced. Holds the tenant id or the slug and nothing else that could vary.

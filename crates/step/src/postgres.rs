@@ -6,13 +6,16 @@
 //! no advisory lock is needed beside it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError, Transaction};
+use deadpool_postgres::{BuildError, ClientWrapper, Manager, Object, Pool, PoolError, Runtime, Transaction};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use tenantry_contracts::{Class, Code, TenantId};
 use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::Type;
+use tokio_postgres::{Config, Socket};
 
 use crate::{Answer, Cx, Resource, Trouble};
 
@@ -75,7 +78,14 @@ impl Provider {
     /// # Errors
     /// PostgreSQL cannot be reached, or the role may not do it.
     pub async fn prepare(&self, more: &str) -> Answer<()> {
-        let mut client = self.pool.get().await?;
+        self.prepare_in(&mut *self.pool.get().await?, more).await
+    }
+
+    /// The same in the database that `client` is connected to.
+    ///
+    /// # Errors
+    /// As [`Provider::prepare`].
+    pub async fn prepare_in(&self, client: &mut ClientWrapper, more: &str) -> Answer<()> {
         let tx = client.transaction().await?;
         // `if not exists` alone fails when two processes do it at once.
         tx.batch_execute(&format!(
@@ -113,7 +123,7 @@ impl Provider {
     /// [`Trouble::Superseded`] where the fence stands higher.
     pub async fn begin<'a>(
         &self,
-        client: &'a mut Object,
+        client: &'a mut ClientWrapper,
         cx: &Cx,
         resource: &Resource,
     ) -> Answer<Transaction<'a>> {
@@ -132,11 +142,20 @@ impl Provider {
         raised.map(|_| tx).ok_or(Trouble::Superseded)
     }
 
+    /// Raises the fence alone, before an effect that lies in another database and is fenced there as well.
+    ///
+    /// # Errors
+    /// [`Trouble::Superseded`] where the fence stands higher.
+    pub async fn raise(&self, cx: &Cx, resource: &Resource) -> Answer<()> {
+        let mut client = self.connect(cx).await?;
+        Ok(self.begin(&mut client, cx, resource).await?.commit().await?)
+    }
+
     /// Begins to read what is there: one snapshot, nothing written.
     ///
     /// # Errors
     /// PostgreSQL cannot be reached.
-    pub async fn look<'a>(&self, client: &'a mut Object, cx: &Cx) -> Answer<Transaction<'a>> {
+    pub async fn look<'a>(&self, client: &'a mut ClientWrapper, cx: &Cx) -> Answer<Transaction<'a>> {
         let tx = client
             .build_transaction()
             .read_only(true)
@@ -145,6 +164,53 @@ impl Provider {
             .await?;
         tx.batch_execute(&limits(cx)).await?;
         Ok(tx)
+    }
+}
+
+/// The way into the other databases of the provider's server, for tenants that have one of their own.
+#[derive(Clone)]
+pub struct Databases(Arc<Open>);
+
+/// Makes the pool that one connection to a database is taken from.
+type Open = dyn Fn(&PgIdent) -> Result<Pool, BuildError> + Send + Sync;
+
+impl Databases {
+    /// Connects as `config` does, which the pool of the tenants' database is made from, to other databases than its.
+    pub fn new<T>(config: Config, tls: T) -> Self
+    where
+        T: MakeTlsConnect<Socket> + Clone + Send + Sync + 'static,
+        T::Stream: Send + Sync,
+        T::TlsConnect: Send + Sync,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        Self(Arc::new(move |database| {
+            let mut config = config.clone();
+            config.dbname(database.as_str());
+            let manager = Manager::new(config, tls.clone());
+            Pool::builder(manager).max_size(1).runtime(Runtime::Tokio1).build()
+        }))
+    }
+
+    /// A connection to this database, that ends when it is dropped; within what is left of the question's time.
+    /// `None` where there is no such database, or it lets nobody in.
+    ///
+    /// # Errors
+    /// Shaky where none is to be had in time.
+    pub async fn connect(&self, cx: &Cx, database: &PgIdent) -> Answer<Option<Object>> {
+        let pool = (self.0)(database).map_err(|_| {
+            Trouble::no(Code::Misconfigured, Class::Config, "the pool of connections cannot be made")
+        })?;
+        let closed = [SqlState::INVALID_CATALOG_NAME, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];
+        match tokio::time::timeout(Duration::from_millis(left_ms(cx)), pool.get()).await {
+            Ok(Ok(client)) => Ok(Some(client)),
+            Ok(Err(PoolError::Backend(error)))
+                if error.code().is_some_and(|state| closed.contains(state)) =>
+            {
+                Ok(None)
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(Trouble::shaky("no connection to PostgreSQL within the question's time")),
+        }
     }
 }
 
@@ -179,7 +245,8 @@ impl From<tokio_postgres::Error> for Trouble {
             .contains(&state);
         let denied = code.starts_with("28")
             || [&SqlState::INSUFFICIENT_PRIVILEGE, &SqlState::INVALID_CATALOG_NAME].contains(&state);
-        let there = [&SqlState::DUPLICATE_SCHEMA, &SqlState::DUPLICATE_OBJECT].contains(&state);
+        let there = [&SqlState::DUPLICATE_SCHEMA, &SqlState::DUPLICATE_OBJECT, &SqlState::DUPLICATE_DATABASE]
+            .contains(&state);
         if shaky {
             Self::Shaky(format!("PostgreSQL answered {code}"))
         } else if denied {

@@ -117,3 +117,23 @@ pub async fn foreign_is_left_alone<W: World>(world: &W) -> Result<(), Failure> {
     run.ensure(honest, format!("compensate beside a foreign thing answered {answer:?}"))?;
     run.ensure(world.planted_stands(&run.tenant).await, "compensate changed or removed the foreign thing")
 }
+
+/// Looking changes nothing, and what is foreseen is what is answered.
+pub async fn foresight<W: World>(world: &W) -> Result<(), Failure> {
+    let run = Run::new(world, "foresight").await;
+    let input = world.input(&run.tenant);
+    let foreseen = world.step().foresee(&run.tenant.cx(5), &input).await;
+    let foreseen = foreseen.map_err(|trouble| run.failure(format!("foresee answered: {trouble}")))?;
+    run.is_gone().await?;
+    let made = run.make(10).await?;
+    if let Some(foreseen) = &foreseen {
+        let (told, made) = (run.text(foreseen)?, run.text(&made)?);
+        run.ensure(told == made, format!("{told} was foreseen, and it answered {made}"))?;
+    }
+    let before = world.remains(&run.tenant).await;
+    world.step().foresee(&run.tenant.cx(15), &input).await.ok();
+    run.stands().await?;
+    let after = world.remains(&run.tenant).await;
+    run.ensure(before == after, format!("looking changed {before:?} to {after:?}"))?;
+    run.unmake(20, Some(&made)).await
+}

@@ -57,6 +57,7 @@ pub async fn all<W: World>(world: &W) -> Result<(), Failure> {
     checks::do_undo_do(world).await?;
     checks::side_by_side(world).await?;
     checks::foreign_is_left_alone(world).await?;
+    checks::foresight(world).await?;
     points::every_point_is_declared(world).await?;
     points::failure_at_every_point(world).await?;
     points::crash_at_every_point(world).await?;
@@ -64,7 +65,7 @@ pub async fn all<W: World>(world: &W) -> Result<(), Failure> {
 }
 
 pub use checks::{
-    do_twice, do_undo_do, foreign_is_left_alone, late_do_refused, side_by_side, undo_twice,
+    do_twice, do_undo_do, foreign_is_left_alone, foresight, late_do_refused, side_by_side, undo_twice,
     undo_what_never_was,
 };
 pub use points::{
