@@ -13,11 +13,12 @@ use std::path::PathBuf;
 use deadpool_postgres::Pool;
 use tenantry_contracts::steps::credentials::{DELIVER, Input, Output};
 use tenantry_contracts::{Code, Json, StepName};
-use tenantry_step::postgres::Provider;
+use tenantry_step::postgres::{Databases, Provider};
 use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Step, Trouble};
 
 use mail::Mail;
 use outbox::Outbox;
+use provider::Claim;
 
 /// The worker's own schema in the tenants' database.
 const SCHEMA: &str = "worker_credentials";
@@ -35,6 +36,7 @@ pub const POINTS: &[&str] = &[
 /// Step `credentials.deliver`.
 pub struct Credentials {
     provider: Provider,
+    databases: Databases,
     outbox: Outbox,
     base_url: String,
 }
@@ -48,11 +50,12 @@ pub async fn prepare(pool: &Pool) -> Answer<()> {
 }
 
 impl Credentials {
-    /// The step on the tenants' database. Mails are written into `outbox`, from where a mail transport takes them; it
+    /// The step on the tenants' database; `databases` is the way into others of its server. Mails are written into `outbox`, from where a mail transport takes them; it
     /// is made with mode 0700 if it is not there. Links begin with `base_url`.
-    pub fn new(pool: Pool, outbox: impl Into<PathBuf>, base_url: &str) -> Self {
+    pub fn new(pool: Pool, databases: Databases, outbox: impl Into<PathBuf>, base_url: &str) -> Self {
         Self {
             provider: Provider::new(pool, SCHEMA),
+            databases,
             outbox: Outbox::new(outbox.into()),
             base_url: base_url.trim_end_matches('/').to_owned(),
         }
@@ -81,7 +84,7 @@ impl Step for Credentials {
             return Ok(Output { message: outbox::message(cx, cx.token.0), expires: Some(expires) });
         }
         let mail = Mail::mint(cx, &self.base_url, &email, &name);
-        provider::replace(&self.provider, cx, &self.resource(cx, input), input, &mail).await?;
+        Claim::of(self, cx, input)?.replace(&self.resource(cx, input), &mail).await?;
         cx.point("credentials.before-mail").await?;
         desk.write(cx, mail.text).await?;
         cx.point("credentials.before-answer").await?;
@@ -93,13 +96,13 @@ impl Step for Credentials {
         cx.point("credentials.before-remove").await?;
         desk.remove(cx).await?;
         cx.point("credentials.before-revoke").await?;
-        provider::revoke(&self.provider, cx, &self.resource(cx, input), input).await?;
+        Claim::of(self, cx, input)?.revoke(&self.resource(cx, input)).await?;
         cx.point("credentials.after-revoke").await
     }
 
     async fn observe(&self, cx: &Cx, input: &Input) -> Answer<Observed> {
         let found = self.outbox.look(cx).await?;
-        let claim = match provider::claim_stands(&self.provider, cx, input).await {
+        let claim = match Claim::of(self, cx, input)?.stands().await {
             Err(Trouble::No { code: Code::OwnedByOther, message, .. }) => {
                 return Ok(Observed::Foreign { hint: message });
             }

@@ -10,10 +10,11 @@ use tempfile::TempDir;
 use tenantry_contracts::steps::credentials::Input;
 use tenantry_contracts::{Class, Code};
 use tenantry_step::kit::{self, Failure, NOW, Tenant, World};
+use tenantry_step::postgres::Databases;
 use tenantry_step::{Observed, Step, Trouble};
 use tenantry_testkit::postgres::Postgres;
 use tenantry_worker_credentials::{Credentials, POINTS, prepare};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, Config, NoTls};
 
 const EMAIL: &str = "ada.canary@example.com";
 /// The identity module, as the step before this one migrates it.
@@ -22,21 +23,77 @@ const IDENTITY: &[&str] = &[
     include_str!("../../../migrations/tenant/identity/0002_claims.sql"),
 ];
 
+/// Where the step before this one puts the tenant's tables.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Schema,
+    Database,
+    Shared,
+}
+
 struct Mails {
+    place: Place,
+    config: Config,
     pool: Pool,
+    databases: Databases,
     step: Credentials,
     outbox: TempDir,
 }
 
 impl Mails {
     async fn new(prefix: &str) -> Self {
-        let url = Postgres::shared().await.fresh_database(prefix).await;
-        let manager = Manager::new(url.parse().unwrap(), NoTls);
+        Self::at(Place::Schema, prefix).await
+    }
+
+    async fn at(place: Place, prefix: &str) -> Self {
+        let config: Config = Postgres::shared().await.fresh_database(prefix).await.parse().unwrap();
+        let manager = Manager::new(config.clone(), NoTls);
         let pool = Pool::builder(manager).max_size(8).runtime(Runtime::Tokio1).build().unwrap();
         prepare(&pool).await.unwrap();
         let outbox = tempfile::tempdir().unwrap();
-        let step = Credentials::new(pool.clone(), outbox.path().join("out"), "https://id.example.com/");
-        Self { pool, step, outbox }
+        let databases = Databases::new(config.clone(), NoTls);
+        let out = outbox.path().join("out");
+        let step = Credentials::new(pool.clone(), databases.clone(), out, "https://id.example.com/");
+        let world = Self { place, config, pool, databases, step, outbox };
+        if place == Place::Shared {
+            let comment = "comment on schema pooled is 'tenantry pooled tenants, roles pooled_1'";
+            world.tables(&world.connect(None).await, "pooled", comment).await;
+        }
+        world
+    }
+
+    /// The identity module in a new schema.
+    async fn tables(&self, client: &Client, schema: &str, comment: &str) {
+        let sql = IDENTITY.concat().replace(":\"role\"", "public");
+        let sql = format!(
+            "begin; create schema {schema}; {comment}; set local search_path = {schema};
+             create function current_tenant() returns uuid stable language sql
+                 return nullif(current_setting('app.tenant', true), '')::uuid;
+             {sql}; commit"
+        );
+        client.batch_execute(&sql).await.unwrap();
+    }
+
+    fn database(&self, tenant: &Tenant) -> String {
+        match self.place {
+            Place::Database => format!("d_{}", tenant.id.simple()),
+            Place::Schema | Place::Shared => self.config.get_dbname().unwrap().to_owned(),
+        }
+    }
+
+    fn schema(&self, tenant: &Tenant) -> String {
+        if self.place == Place::Shared { "pooled".to_owned() } else { schema(tenant) }
+    }
+
+    /// A connection of one's own, to the database of the tenant's tables.
+    async fn connect(&self, tenant: Option<&Tenant>) -> Client {
+        let mut config = self.config.clone();
+        if let Some(tenant) = tenant {
+            config.dbname(self.database(tenant));
+        }
+        let (client, connection) = config.connect(NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {
@@ -47,10 +104,11 @@ impl Mails {
     /// The digest beside the account, in hexadecimal.
     async fn hash(&self, tenant: &Tenant) -> Option<String> {
         let sql = format!(
-            "select encode(claim_hash, 'hex') from {}.account where claim_hash is not null",
-            schema(tenant)
+            "select encode(claim_hash, 'hex') from {}.account where claim_hash is not null and tenant_id = $1",
+            self.schema(tenant)
         );
-        self.texts(&sql).await.pop()
+        let row = self.connect(Some(tenant)).await.query_opt(&sql, &[&tenant.id.0]).await.unwrap();
+        row.map(|row| row.get(0))
     }
 
     fn read(&self, message: &str) -> String {
@@ -85,19 +143,25 @@ impl World for Mails {
         Input {
             email: Some(tenant.seal("admin.email", EMAIL)),
             name: tenant.seal("name", "Acme Ünïon\r\nBcc: everybody@example.com"),
-            schema: schema(tenant),
+            database: self.database(tenant),
+            schema: self.schema(tenant),
             admin_user: tenant.id.to_string(),
         }
     }
 
     async fn before(&self, tenant: &Tenant) {
-        let (schema, id, tag) = (schema(tenant), tenant.id, tenant.cx(1).owner_tag());
-        let sql = IDENTITY.concat().replace(":\"role\"", "public");
-        let sql = format!(
-            "begin; create schema {schema}; comment on schema {schema} is '{tag}'; set local search_path = {schema};
-             {sql}; insert into account (tenant_id, id) values ('{id}', '{id}'); commit"
-        );
-        self.pool.get().await.unwrap().batch_execute(&sql).await.unwrap();
+        let (schema, id, tag) = (self.schema(tenant), tenant.id, tenant.cx(1).owner_tag());
+        if self.place == Place::Database {
+            let (client, database) = (self.connect(None).await, self.database(tenant));
+            client.batch_execute(&format!("create database {database} template template0")).await.unwrap();
+            client.batch_execute(&format!("comment on database {database} is '{tag}'")).await.unwrap();
+        }
+        let client = self.connect(Some(tenant)).await;
+        if self.place != Place::Shared {
+            self.tables(&client, &schema, &format!("comment on schema {schema} is '{tag}'")).await;
+        }
+        let sql = format!("insert into {schema}.account (tenant_id, id) values ('{id}', '{id}')");
+        client.batch_execute(&sql).await.unwrap();
     }
 
     async fn remains(&self, tenant: &Tenant) -> Vec<String> {
@@ -126,6 +190,51 @@ impl World for Mails {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_step_passes_the_kit() -> Result<(), Failure> {
     kit::all(&Mails::new("kit").await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_step_passes_the_kit_where_tenants_have_databases() -> Result<(), Failure> {
+    kit::all(&Mails::at(Place::Database, "kit_database").await).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_step_passes_the_kit_where_tenants_share_tables() -> Result<(), Failure> {
+    kit::all(&Mails::at(Place::Shared, "kit_shared").await).await
+}
+
+#[tokio::test]
+async fn in_a_database_of_the_tenants_own_the_fence_inside_refuses_a_late_question_alone() {
+    let world = Mails::at(Place::Database, "inside").await;
+    let tenant = Tenant::fresh();
+    world.before(&tenant).await;
+    let input = world.input(&tenant);
+    world.step.compensate(&tenant.cx(20), &input, None).await.unwrap();
+    // As if the late question had passed the other fences before it froze.
+    world.pool.get().await.unwrap().batch_execute("truncate worker_credentials.fence").await.unwrap();
+    std::fs::remove_dir_all(world.outbox.path().join("out")).unwrap();
+    assert_eq!(world.step.execute(&tenant.cx(10), &input).await, Err(Trouble::Superseded));
+    assert_eq!(world.hash(&tenant).await, None);
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_the_tenants_is_never_touched_and_one_that_is_gone_needs_no_undo() {
+    let world = Mails::at(Place::Database, "databases").await;
+    let (tenant, other) = (Tenant::fresh(), Tenant::fresh());
+    world.before(&tenant).await;
+    world.before(&other).await;
+    let input = Input { database: world.database(&other), ..world.input(&tenant) };
+    let no = world.step.execute(&tenant.cx(10), &input).await.unwrap_err();
+    assert!(matches!(no, Trouble::No { code: Code::OwnedByOther, .. }), "{no}");
+    assert_eq!(world.hash(&other).await, None);
+
+    let input = world.input(&tenant);
+    world.step.execute(&tenant.cx(11), &input).await.unwrap();
+    let drop = format!("drop database {} with (force)", world.database(&tenant));
+    world.connect(None).await.batch_execute(&drop).await.unwrap();
+    world.step.compensate(&tenant.cx(20), &input, None).await.unwrap();
+    assert_eq!(world.step.observe(&tenant.cx(21), &input).await.unwrap(), Observed::Absent);
+    let late = world.step.execute(&tenant.cx(12), &input).await;
+    assert_eq!(late, Err(Trouble::Superseded));
 }
 
 #[tokio::test]
@@ -287,7 +396,8 @@ async fn an_outbox_that_cannot_be_used_is_a_matter_of_configuration() {
     let mut world = Mails::new("outbox").await;
     let file = world.outbox.path().join("file");
     std::fs::write(&file, "").unwrap();
-    world.step = Credentials::new(world.pool.clone(), file, "https://id.example.com");
+    world.step =
+        Credentials::new(world.pool.clone(), world.databases.clone(), file, "https://id.example.com");
     let tenant = Tenant::fresh();
     world.before(&tenant).await;
     let no = world.step.execute(&tenant.cx(10), &world.input(&tenant)).await.unwrap_err();

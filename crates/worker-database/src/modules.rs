@@ -3,14 +3,15 @@
 //! Each file runs in one transaction together with its line in `schema_ledger`, so that a failure leaves the ledger at
 //! the file before it and a retry resumes there. A file that was applied is never edited: its digest is compared.
 
+use deadpool_postgres::Transaction;
 use sha2::{Digest, Sha256};
 use tenantry_contracts::steps::database;
 use tenantry_contracts::{Class, Code};
-use tenantry_step::postgres::Provider;
-use tenantry_step::{Answer, Cx, Resource, Trouble};
+use tenantry_step::postgres::PgIdent;
+use tenantry_step::{Answer, Trouble};
 use tokio_postgres::types::Type;
 
-use crate::provider::Names;
+use crate::provider::Place;
 
 /// A module of the tenant's database.
 #[derive(Debug)]
@@ -23,7 +24,8 @@ pub struct Module {
     pub migrations: &'static [Migration],
 }
 
-/// One migration: a file of SQL. In it `:"role"` stands for the tenant's role, as in psql.
+/// One migration: a file of SQL. In it `:"role"` stands for the role that gets the module's grants, as in psql, and
+/// `current_tenant()` answers whose rows the one who asks may touch.
 #[derive(Debug)]
 pub struct Migration {
     /// Its number, counted from 1 in its module.
@@ -99,18 +101,59 @@ pub(crate) fn chosen(known: &'static [Module], asked: &[String]) -> Answer<Vec<&
         .collect())
 }
 
-/// Applies one file, unless the ledger says that it was.
-pub(crate) async fn apply(
-    provider: &Provider,
-    cx: &Cx,
-    resource: &Resource,
-    names: &Names,
-    module: &Module,
-    migration: &Migration,
-) -> Answer<()> {
-    let mut client = provider.connect(cx).await?;
-    let tx = provider.begin(&mut client, cx, resource).await?;
-    names.enter(&tx, cx).await?;
+/// The ledger, in the schema of the search path.
+pub(crate) const LEDGER: &str = "create table schema_ledger (
+        module text not null,
+        version bigint not null,
+        digest bytea not null,
+        at timestamptz not null default now(),
+        primary key (module, version)
+    );";
+
+/// What was applied in one schema: module, version, digest of the file.
+#[derive(Default)]
+pub(crate) struct Ledger(Vec<(String, i64, Vec<u8>)>);
+
+impl Ledger {
+    /// The schema's ledger; empty where there is none.
+    pub(crate) async fn read(tx: &Transaction<'_>, schema: &PgIdent) -> Answer<Self> {
+        let there =
+            "select exists (select from pg_tables where schemaname = $1 and tablename = 'schema_ledger')";
+        if !tx.query_typed_one(there, &[(&schema.as_str(), Type::TEXT)]).await?.get::<_, bool>(0) {
+            return Ok(Self::default());
+        }
+        let sql = format!("select module, version, digest from {schema}.schema_ledger");
+        let rows = tx.query_typed(&sql, &[]).await?;
+        Ok(Self(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()))
+    }
+
+    /// The highest version of the module, or 0.
+    pub(crate) fn reached(&self, module: &Module) -> i64 {
+        let of_module = self.0.iter().filter(|(name, ..)| name == module.name);
+        of_module.map(|(_, version, _)| *version).max().unwrap_or(0)
+    }
+
+    /// The final no that [`apply`] would answer for a file that is not the one that was applied.
+    pub(crate) fn unedited(&self, modules: &[&'static Module]) -> Answer<()> {
+        for (module, migration) in modules.iter().flat_map(|module| module.files()) {
+            let edited = |(name, version, digest): &(String, i64, Vec<u8>)| {
+                name == module.name
+                    && *version == i64::from(migration.version)
+                    && *digest != migration.digest()
+            };
+            if self.0.iter().any(edited) {
+                return Err(altered(module, migration));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Applies one file, unless the ledger says that it was. Where tables are shared, questions wait for each other at the
+/// ledger's line.
+pub(crate) async fn apply(place: &mut Place<'_>, module: &Module, migration: &Migration) -> Answer<()> {
+    let grantee = place.grantee(module).to_string();
+    let tx = place.begin().await?;
     let key: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
         (&module.name, Type::TEXT),
         (&i64::from(migration.version), Type::INT8),
@@ -120,19 +163,17 @@ pub(crate) async fn apply(
     let line = "insert into schema_ledger (module, version, digest) values ($1, $2, $3)
                 on conflict (module, version) do nothing returning version";
     if tx.query_typed_opt(line, &key).await?.is_some() {
-        let sql = migration.sql.replace(":\"role\"", &names.role.to_string());
+        let sql = migration.sql.replace(":\"role\"", &grantee);
         tx.batch_execute(&sql).await.map_err(|error| failed(module, migration, error))?;
         return Ok(tx.commit().await?);
     }
     let same = "select digest = $3 from schema_ledger where module = $1 and version = $2";
-    if tx.query_typed_one(same, &key).await?.get(0) {
-        return Ok(());
-    }
-    Err(no(
-        module,
-        migration,
-        "is not the file that was applied to this tenant; restore the file and add a new one",
-    ))
+    if tx.query_typed_one(same, &key).await?.get(0) { Ok(()) } else { Err(altered(module, migration)) }
+}
+
+fn altered(module: &Module, migration: &Migration) -> Trouble {
+    let what = "is not the file that was applied before; restore the file and add a new one";
+    no(module, migration, what)
 }
 
 fn failed(module: &Module, migration: &Migration, error: tokio_postgres::Error) -> Trouble {

@@ -1,33 +1,32 @@
-//! The provider is PostgreSQL: the tenants' database, where this worker makes one schema and one role for each tenant.
+//! The provider is PostgreSQL: the tenants' database, and for the strategy `database` others of the same server.
 //!
-//! What it needs is an account that can create schemas and roles (`createrole`, and `create` on the database); the
-//! operator gives it with `--tenants-url`. What is there is recognised by the owner tag in its comment.
+//! What it needs is an account that can create schemas and roles (`createrole`, and `create` on the database), and
+//! `createdb` where tenants get databases of their own; the operator gives it with `--tenants-url`. PostgreSQL is of
+//! version 14 or later. What is there is recognised by the owner tag in its comment.
 
-use deadpool_postgres::Transaction;
-use postgres_protocol::password::scram_sha_256;
-use sha2::{Digest, Sha256};
+use deadpool_postgres::{ClientWrapper, Object, Transaction};
+use tenantry_contracts::steps::database::Input;
 use tenantry_contracts::{Class, Code, Json};
-use tenantry_step::postgres::{PgIdent, Provider, literal};
+use tenantry_step::postgres::{Databases, PgIdent, Provider};
 use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Trouble};
 use tokio_postgres::types::Type;
 
 use crate::Module;
+use crate::modules::Ledger;
+use crate::strategy::Strategy;
 
 /// What belongs to one tenant, by name.
 #[derive(Clone, Debug)]
-pub struct Names {
-    /// `t_<tenant id>`.
+pub(crate) struct Names {
+    /// `d_<tenant id>` where the tenant has a database of its own.
+    pub database: Option<PgIdent>,
+    /// `t_<tenant id>`, or the shared schema.
     pub schema: PgIdent,
     /// `r_<tenant id>`.
     pub role: PgIdent,
 }
 
 impl Names {
-    /// The names of the question's tenant.
-    pub fn of(cx: &Cx) -> Self {
-        Self { schema: PgIdent::of_tenant("t", cx.tenant), role: PgIdent::of_tenant("r", cx.tenant) }
-    }
-
     /// Makes the rest of the transaction work inside the tenant's schema, on the tenant's rows.
     pub(crate) async fn enter(&self, tx: &Transaction<'_>, cx: &Cx) -> Answer<()> {
         let sql = format!("set local search_path = {}; set local app.tenant = '{}'", self.schema, cx.tenant);
@@ -35,30 +34,131 @@ impl Names {
     }
 }
 
-/// What stands under the tenant's names: `None` where nothing does, else the comment on it.
-struct Found {
-    schema: Option<String>,
-    role: Option<String>,
+/// One question: whose, by which strategy, and what is wanted.
+pub(crate) struct Job<'a> {
+    pub(crate) cx: &'a Cx,
+    pub(crate) resource: Resource,
+    pub(crate) input: &'a Input,
+    pub(crate) strategy: Strategy,
+    pub(crate) names: Names,
+    /// The modules that are wanted; none for an undo.
+    pub(crate) modules: Vec<&'static Module>,
+    /// All modules that there are.
+    pub(crate) known: &'static [Module],
+    pub(crate) provider: &'a Provider,
+    pub(crate) databases: &'a Databases,
+}
+
+impl Job<'_> {
+    /// A connection to the tenants' database.
+    pub(crate) async fn connect(&self) -> Answer<Object> {
+        self.provider.connect(self.cx).await
+    }
+
+    /// Begins an effect in the database that `client` is connected to, with the fence that stands there.
+    pub(crate) async fn begin<'a>(&self, client: &'a mut ClientWrapper) -> Answer<Transaction<'a>> {
+        self.provider.begin(client, self.cx, &self.resource).await
+    }
+}
+
+/// Where a tenant's tables lie, and the way there.
+pub(crate) struct Place<'a> {
+    job: &'a Job<'a>,
+    /// What the names of the shared schema's roles begin with, where tables are shared.
+    stem: Option<PgIdent>,
+    client: Option<Object>,
+}
+
+impl<'a> Place<'a> {
+    /// The place of the job's tenant; `stem` where tables are shared.
+    pub(crate) fn new(job: &'a Job<'a>, stem: Option<PgIdent>) -> Self {
+        Self { job, stem, client: None }
+    }
+
+    /// Begins an effect on the tenant's tables. In a database of the tenant's own there is a second fence, so that a
+    /// question that passed the first and then froze does nothing when it thaws.
+    pub(crate) async fn begin(&mut self) -> Answer<Transaction<'_>> {
+        let job = self.job;
+        let client =
+            match &job.names.database {
+                Some(database) => {
+                    job.provider.raise(job.cx, &job.resource).await?;
+                    match self.client.take().filter(|client| !client.is_closed()) {
+                        Some(client) => client,
+                        // An undo that came later removed it: this question hears so from the fence when it is repeated.
+                        None => job.databases.connect(job.cx, database).await?.ok_or_else(|| {
+                            Trouble::shaky("the tenant's database is gone or lets nobody in")
+                        })?,
+                    }
+                }
+                None => {
+                    self.rest();
+                    job.connect().await?
+                }
+            };
+        let tx = job.begin(self.client.insert(client)).await?;
+        job.names.enter(&tx, job.cx).await?;
+        Ok(tx)
+    }
+
+    /// Gives a connection to the tenants' database back until the next effect.
+    pub(crate) fn rest(&mut self) {
+        if self.job.names.database.is_none() {
+            self.client = None;
+        }
+    }
+
+    /// Who is granted what a module's migrations grant to `:"role"`.
+    pub(crate) fn grantee(&self, module: &Module) -> PgIdent {
+        match &self.stem {
+            Some(stem) => crate::strategy::group(stem, module),
+            None => self.job.names.role.clone(),
+        }
+    }
+}
+
+/// What stands under one of the tenant's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thing {
+    Absent,
+    /// Ours, and neither made nor removed to the end.
+    Half,
+    Ours,
+    Foreign,
+}
+
+impl Thing {
+    /// By the comment on it; `None` where nothing is there.
+    pub(crate) fn by(cx: &Cx, tag: Option<&str>) -> Self {
+        match tag {
+            None => Self::Absent,
+            Some(tag) if cx.owns(tag) => Self::Ours,
+            Some(_) => Self::Foreign,
+        }
+    }
+}
+
+/// What stands under the tenant's names.
+pub(crate) struct Found {
+    /// What holds the tables: the schema, the database, or the tenant's rows in the shared schema.
+    pub(crate) home: Thing,
+    pub(crate) role: Thing,
+    /// The beginning of the names of the shared schema's roles, where there is such a schema.
+    pub(crate) stem: Option<PgIdent>,
 }
 
 impl Found {
-    async fn by(tx: &Transaction<'_>, names: &Names) -> Answer<Self> {
-        let sql = "select
-            (select coalesce(obj_description(oid, 'pg_namespace'), '') from pg_namespace where nspname = $1),
-            (select coalesce(shobj_description(oid, 'pg_authid'), '') from pg_roles where rolname = $2)";
-        let keys = [names.schema.as_str(), names.role.as_str()];
-        let row = tx.query_typed_one(sql, &[(&keys[0], Type::TEXT), (&keys[1], Type::TEXT)]).await?;
-        Ok(Self { schema: row.get(0), role: row.get(1) })
-    }
-
     /// The first thing that stands there and is not ours.
-    fn foreign(&self, cx: &Cx) -> Option<&'static str> {
-        let foreign = |tag: &Option<String>| tag.as_ref().is_some_and(|tag| !cx.owns(tag));
-        foreign(&self.schema).then_some("schema").or(foreign(&self.role).then_some("role"))
+    fn foreign(&self, strategy: Strategy) -> Option<&'static str> {
+        match (self.home, self.role) {
+            (Thing::Foreign, _) => Some(strategy.home()),
+            (_, Thing::Foreign) => Some("role"),
+            _ => None,
+        }
     }
 
-    fn ours_only(self, cx: &Cx) -> Answer<Self> {
-        match self.foreign(cx) {
+    pub(crate) fn ours_only(self, job: &Job<'_>) -> Answer<Self> {
+        match self.foreign(job.strategy) {
             None => Ok(self),
             Some(what) => Err(Trouble::no(
                 Code::OwnedByOther,
@@ -69,151 +169,66 @@ impl Found {
     }
 }
 
-/// Schema and role with their tags, and the ledger of migrations: everything or nothing.
-pub(crate) async fn make(
-    provider: &Provider,
-    cx: &Cx,
-    resource: &Resource,
-    names: &Names,
-    connections: u32,
-) -> Answer<()> {
-    let Names { schema, role } = names;
-    let tag = literal(&cx.owner_tag());
-    let mut client = provider.connect(cx).await?;
-    let tx = provider.begin(&mut client, cx, resource).await?;
-    let found = Found::by(&tx, names).await?.ours_only(cx)?;
-    let mut sql = String::new();
-    if found.role.is_none() {
-        let verifier = literal(&verifier(cx).await?);
-        sql += &format!(
-            "create role {role} login noinherit connection limit {connections} password {verifier};
-             comment on role {role} is {tag};
-             grant {role} to current_user;
-             alter role {role} set search_path = {schema};"
-        );
-    } else {
-        sql += &format!("alter role {role} connection limit {connections};");
+/// The name of the database that the tenant's tables lie in.
+pub(crate) async fn database(job: &Job<'_>) -> Answer<String> {
+    match &job.names.database {
+        Some(database) => Ok(database.as_str().to_owned()),
+        None => {
+            let client = job.connect().await?;
+            Ok(client.query_typed_one("select current_database()::text", &[]).await?.get(0))
+        }
     }
-    if found.schema.is_none() {
-        sql += &format!(
-            "create schema {schema};
-             comment on schema {schema} is {tag};
-             create table {schema}.schema_ledger (
-                 module text not null,
-                 version bigint not null,
-                 digest bytea not null,
-                 at timestamptz not null default now(),
-                 primary key (module, version)
-             );"
-        );
-    }
-    sql += &format!("grant usage on schema {schema} to {role};");
-    tx.batch_execute(&sql).await?;
-    Ok(tx.commit().await?)
 }
 
-/// A SCRAM verifier for a password that is forgotten here: it was never sent, and whoever needs to log in sets another.
-async fn verifier(cx: &Cx) -> Answer<String> {
-    let password = Sha256::new()
-        .chain_update(b"tenantry/1\nrole password\n")
-        .chain_update(cx.tenant.0.as_bytes())
-        .chain_update(cx.entropy)
-        .finalize();
-    // Thousands of rounds of hashing would hold up the other questions of this thread.
-    tokio::task::spawn_blocking(move || scram_sha_256(hex::encode(password).as_bytes()))
-        .await
-        .map_err(|_| Trouble::shaky("the process is ending"))
+/// The final no that `execute` would answer for what stands there now.
+pub(crate) async fn foresee(job: &Job<'_>) -> Answer<()> {
+    let mut client = job.connect().await?;
+    let tx = job.provider.look(&mut client, job.cx).await?;
+    let found = job.strategy.find(&tx, job).await?.ours_only(job)?;
+    ledger(job, &tx, &found).await?.unedited(&job.modules)
 }
 
-/// Drops schema and role if they are ours. The fence stays, so that no late question brings them back.
-pub(crate) async fn remove(provider: &Provider, cx: &Cx, resource: &Resource, names: &Names) -> Answer<()> {
-    let Names { schema, role } = names;
-    let mut client = provider.connect(cx).await?;
-    let tx = provider.begin(&mut client, cx, resource).await?;
-    let found = Found::by(&tx, names).await?.ours_only(cx)?;
-    let mut sql = String::new();
-    if found.schema.is_some() {
-        leaned_on(&tx, schema).await?;
-        sql += &format!("drop schema {schema} cascade;");
-    }
-    if found.role.is_some() {
-        sql += &format!("drop owned by {role}; drop role {role};");
-    }
-    tx.batch_execute(&sql).await.map_err(|error| match error.code() {
-        // The role owns something in another database of this server.
-        Some(state) if state.code() == "2BP01" => Trouble::no(
-            Code::OwnedByOther,
-            Class::Conflict,
-            "the tenant's role still owns things in another database",
-        ),
-        _ => error.into(),
-    })?;
-    Ok(tx.commit().await?)
-}
-
-/// `cascade` would also drop what others built on the tenant's tables: their views and foreign keys.
-async fn leaned_on(tx: &Transaction<'_>, schema: &PgIdent) -> Answer<()> {
-    let sql = "select exists (
-            select from pg_depend d
-            join pg_class ours on d.refclassid = 'pg_class'::regclass and d.refobjid = ours.oid
-            join pg_rewrite rule on d.classid = 'pg_rewrite'::regclass and d.objid = rule.oid
-            join pg_class view on view.oid = rule.ev_class
-            where ours.relnamespace = n.oid and view.relnamespace <> n.oid
-        ) or exists (
-            select from pg_constraint fk
-            join pg_class ours on fk.confrelid = ours.oid
-            where ours.relnamespace = n.oid and fk.connamespace <> n.oid
-        ) from pg_namespace n where nspname = $1";
-    if tx.query_typed_one(sql, &[(&schema.as_str(), Type::TEXT)]).await?.get(0) {
-        let message =
-            "something outside the tenant's schema is built on its tables and would be dropped with them";
-        return Err(Trouble::no(Code::OwnedByOther, Class::Conflict, message));
-    }
-    Ok(())
-}
-
-/// The name of the database that the tenants live in.
-pub(crate) async fn database(provider: &Provider, cx: &Cx) -> Answer<String> {
-    let client = provider.connect(cx).await?;
-    Ok(client.query_typed_one("select current_database()::text", &[]).await?.get(0))
-}
-
-/// What is there, against the modules and connections that are wanted.
-pub(crate) async fn observe(
-    provider: &Provider,
-    cx: &Cx,
-    names: &Names,
-    wanted: &[&'static Module],
-    connections: u32,
-) -> Answer<Observed> {
-    let mut client = provider.connect(cx).await?;
-    let tx = provider.look(&mut client, cx).await?;
-    let found = Found::by(&tx, names).await?;
-    if let Some(what) = found.foreign(cx) {
+/// What is there, against what is wanted.
+pub(crate) async fn observe(job: &Job<'_>) -> Answer<Observed> {
+    let mut client = job.connect().await?;
+    let tx = job.provider.look(&mut client, job.cx).await?;
+    let found = job.strategy.find(&tx, job).await?;
+    if let Some(what) = found.foreign(job.strategy) {
         return Ok(Observed::Foreign { hint: format!("the {what} has no owner tag of ours") });
     }
-    if found.schema.is_none() && found.role.is_none() {
+    if found.home == Thing::Absent && found.role == Thing::Absent {
         return Ok(Observed::Absent);
     }
     let mut differences = Differences::default();
-    differences.note("/schema", &true, &found.schema.is_some());
-    differences.note("/role", &true, &found.role.is_some());
-    if found.role.is_some() {
+    differences.note(&format!("/{}", job.strategy.home()), &true, &(found.home == Thing::Ours));
+    differences.note("/role", &true, &(found.role == Thing::Ours));
+    if found.role == Thing::Ours {
         let sql = "select rolconnlimit from pg_roles where rolname = $1";
-        let limit: i32 = tx.query_typed_one(sql, &[(&names.role.as_str(), Type::TEXT)]).await?.get(0);
-        differences.note("/connections", &i64::from(connections), &i64::from(limit));
+        let limit: i32 = tx.query_typed_one(sql, &[(&job.names.role.as_str(), Type::TEXT)]).await?.get(0);
+        differences.note("/connections", &i64::from(job.input.connections), &i64::from(limit));
     }
-    if found.schema.is_some() {
-        let sql = format!("select module, max(version) from {}.schema_ledger group by module", names.schema);
-        let rows = tx.query_typed(&sql, &[]).await?;
-        for module in wanted {
-            let row = rows.iter().find(|row| row.get::<_, &str>(0) == module.name);
-            let have = row.map_or(0, |row| row.get::<_, i64>(1));
-            let want = i64::from(module.reached().version);
-            differences.note(&format!("/modules/{}", module.name), &want, &have);
-        }
+    let ledger = ledger(job, &tx, &found).await?;
+    for module in &job.modules {
+        let given = job.strategy.gives(&tx, job, &found, module).await?;
+        let have = if given { ledger.reached(module) } else { 0 };
+        differences.note(&format!("/modules/{}", module.name), &i64::from(module.reached().version), &have);
     }
     Ok(Observed::Ours { differences: differences.0 })
+}
+
+/// What was applied to the tables that the tenant uses.
+async fn ledger(job: &Job<'_>, tx: &Transaction<'_>, found: &Found) -> Answer<Ledger> {
+    let Some(database) = &job.names.database else {
+        return Ledger::read(tx, &job.names.schema).await;
+    };
+    if found.home != Thing::Ours {
+        return Ok(Ledger::default());
+    }
+    let Some(mut client) = job.databases.connect(job.cx, database).await? else {
+        return Ok(Ledger::default());
+    };
+    let tx = job.provider.look(&mut client, job.cx).await?;
+    Ledger::read(&tx, &job.names.schema).await
 }
 
 #[derive(Default)]

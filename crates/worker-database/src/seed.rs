@@ -6,12 +6,11 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tenantry_contracts::steps::database::Input;
 use tenantry_contracts::{Class, Code, TenantId};
-use tenantry_step::postgres::Provider;
-use tenantry_step::{Answer, Cx, Resource, Trouble};
+use tenantry_step::{Answer, Cx, Trouble};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use crate::provider::Names;
+use crate::provider::{Job, Place};
 
 /// The roles of every tenant, with what each may do.
 const ROLES: &[(&str, &str, &[&str])] = &[
@@ -49,30 +48,47 @@ fn id(tenant: TenantId, what: &str) -> Uuid {
     Uuid::new_v5(&tenant.0, what.as_bytes())
 }
 
-/// Plants everything in one transaction; answers the administrator's account.
-pub(crate) async fn plant(
-    provider: &Provider,
-    cx: &Cx,
-    resource: &Resource,
-    names: &Names,
-    input: &Input,
-    role: &str,
-) -> Answer<Uuid> {
-    let email = input.admin_email.as_ref().map(|sealed| cx.open("admin.email", sealed)).transpose()?;
-    let mut client = provider.connect(cx).await?;
-    let tx = provider.begin(&mut client, cx, resource).await?;
-    names.enter(&tx, cx).await?;
+/// The administrator's account.
+pub(crate) fn admin(tenant: TenantId) -> Uuid {
+    id(tenant, "account admin")
+}
+
+/// The administrator's address.
+pub(crate) fn email(cx: &Cx, input: &Input) -> Answer<Option<String>> {
+    input.admin_email.as_ref().map(|sealed| cx.open("admin.email", sealed)).transpose()
+}
+
+/// Plants everything in one transaction.
+pub(crate) async fn plant(job: &Job<'_>, place: &mut Place<'_>, role: &str) -> Answer<()> {
+    let Job { cx, input, .. } = *job;
+    let email = email(cx, input)?;
+    let audited = job.modules.iter().any(|module| module.name == "auditing");
+    let tx = place.begin().await?;
     roles(&tx, cx).await?;
-    let admin = account(&tx, cx, "admin", "invited", role, input, email.as_deref()).await?;
+    account(&tx, cx, "admin", "invited", role, input, email.as_deref()).await?;
+    if audited {
+        audit(&tx, cx, "audit", "tenantry", "tenant.seeded").await?;
+    }
     if input.demo_data {
-        for (name, ..) in ROLES {
-            account(&tx, cx, &format!("demo {name}"), "demo", name, input, None).await?;
-        }
+        demo(&tx, cx, input, audited).await?;
     }
     settings(&tx, cx, input).await?;
-    audit(&tx, cx).await?;
-    tx.commit().await?;
-    Ok(admin)
+    Ok(tx.commit().await?)
+}
+
+/// What a demonstration can show: an account for each role, and what each of them did.
+async fn demo(tx: &Transaction<'_>, cx: &Cx, input: &Input, audited: bool) -> Answer<()> {
+    for (name, _, may) in ROLES {
+        account(tx, cx, &format!("demo {name}"), "demo", name, input, None).await?;
+        if audited {
+            let actor = format!("demo {name}");
+            audit(tx, cx, "security", &actor, "account.signed_in").await?;
+            for permission in *may {
+                audit(tx, cx, "operational", &actor, &format!("demo.{permission}")).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn roles(tx: &Transaction<'_>, cx: &Cx) -> Answer<()> {
@@ -105,7 +121,7 @@ async fn account(
     role: &str,
     input: &Input,
     email: Option<&str>,
-) -> Answer<Uuid> {
+) -> Answer<()> {
     let account = id(cx.tenant, &format!("account {what}"));
     let sealed = email.and(input.admin_email.as_ref()).map(|sealed| sealed.as_str());
     let digest = email.map(|email| digest(cx, email));
@@ -116,7 +132,7 @@ async fn account(
     tx.execute(sql, &[&cx.tenant.0, &account, &sealed, &digest, &state]).await?;
     let sql = "insert into account_role (tenant_id, account_id, role_id) values ($1, $2, $3) on conflict do nothing";
     tx.execute(sql, &[&cx.tenant.0, &account, &id(cx.tenant, &format!("role {role}"))]).await?;
-    Ok(account)
+    Ok(())
 }
 
 /// Finds the same address twice in one tenant without holding it. Salted with fleet and tenant.
@@ -132,6 +148,7 @@ async fn settings(tx: &Transaction<'_>, cx: &Cx, input: &Input) -> Answer<()> {
         "storage_bytes": given.limits.storage_bytes,
         "database_connections": given.limits.database_connections,
         "compute_millis": given.limits.compute_millis,
+        "network_segments": given.limits.network_segments,
     });
     let sql = "insert into tenant_config (id, name, domain, theme, limits, contact_email)
                values ($1, $2, $3, $4, $5, $6)
@@ -143,14 +160,12 @@ async fn settings(tx: &Transaction<'_>, cx: &Cx, input: &Input) -> Answer<()> {
     Ok(())
 }
 
-/// The first line of the tenant's own audit log, where it has that module.
-async fn audit(tx: &Transaction<'_>, cx: &Cx) -> Answer<()> {
-    let there = "select to_regclass('audit_logs') is not null";
-    if tx.query_typed_one(there, &[]).await?.get(0) {
-        let sql = "insert into audit_logs (tenant_id, actor, action)
-                   select $1, 'tenantry', 'tenant.seeded'
-                   where not exists (select from audit_logs where tenant_id = $1 and action = 'tenant.seeded')";
-        tx.execute_typed(sql, &[(&cx.tenant.0, Type::UUID)]).await?;
-    }
+/// A line of the tenant's own audit log, once.
+async fn audit(tx: &Transaction<'_>, cx: &Cx, kind: &str, actor: &str, action: &str) -> Answer<()> {
+    let sql = "insert into audit_logs (tenant_id, kind, actor, action) select $1, $2, $3, $4 where not exists
+               (select from audit_logs where tenant_id = $1 and kind = $2 and actor = $3 and action = $4)";
+    let keys: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] =
+        [(&cx.tenant.0, Type::UUID), (&kind, Type::TEXT), (&actor, Type::TEXT), (&action, Type::TEXT)];
+    tx.execute_typed(sql, &keys).await?;
     Ok(())
 }

@@ -1,17 +1,25 @@
 //! Worker `validate`: the request is sound, its template is found, what it will need is computed, and the names that
 //! only one tenant can hold are claimed.
 //!
-//! The checks are pure (`catalogue`, `names`); the claims are the step's only effect.
+//! The checks are pure (`plan`, `customisation`, `catalogue`, `names`) and all come before the first claim; the claims
+//! are the step's only effect.
 
 mod catalogue;
+mod customisation;
 mod names;
+mod plan;
 mod provider;
 
+use std::sync::Arc;
+
 use deadpool_postgres::Pool;
-use tenantry_contracts::steps::validate::{Input, Output, REQUEST, Template};
+use tenantry_contracts::catalogue::Catalogue;
+use tenantry_contracts::steps::validate::{Input, Output, REQUEST};
 use tenantry_contracts::{Class, Code, StepName};
 use tenantry_step::postgres::Provider;
 use tenantry_step::{Answer, Cx, Observed, Resource, Step, Trouble};
+
+pub use customisation::check;
 
 /// The worker's own schema in the tenants' database.
 const SCHEMA: &str = "worker_validate";
@@ -27,6 +35,8 @@ pub const POINTS: &[&str] = &[
 /// Step `validate.request`.
 pub struct Validate {
     provider: Provider,
+    catalogue: Arc<Catalogue>,
+    rules: customisation::Rules,
 }
 
 /// Makes what the worker needs for itself in the tenants' database: its fence and the table of claims. Can be repeated
@@ -39,9 +49,38 @@ pub async fn prepare(pool: &Pool) -> Answer<()> {
 }
 
 impl Validate {
-    /// The step, with its claims in the tenants' database.
-    pub fn new(pool: Pool) -> Self {
-        Self { provider: Provider::new(pool, SCHEMA) }
+    /// The step, with its claims in the tenants' database. The rules of the templates are compiled here, once; see
+    /// [`check`] for what is wrong with them.
+    pub fn new(pool: Pool, catalogue: Arc<Catalogue>) -> Self {
+        let rules = customisation::Rules::of(&catalogue);
+        Self { provider: Provider::new(pool, SCHEMA), catalogue, rules }
+    }
+
+    /// Everything that can be refused without looking at other tenants, and the answer but for the claims.
+    fn checked(&self, cx: &Cx, input: &Input) -> Answer<(Output, Vec<provider::Wanted>)> {
+        let template = plan::template(&self.catalogue, &input.plan, input.template.as_deref())?;
+        let place = catalogue::place(input.residency.as_deref(), input.region.as_deref())?;
+        let modules = catalogue::modules(&input.modules, &template.modules)?;
+        plan::check(template, input)?;
+        let encryption = plan::encryption(template, input.encryption.as_deref())?;
+        if input.valid_until.is_some_and(|end| end <= cx.now) {
+            let message = "the validity ends before the tenant could be made";
+            return Err(Trouble::no_at(Code::ValidityEnded, Class::Validation, "/valid_until", message));
+        }
+        if let Some(sealed) = &input.customisation {
+            self.rules.check(template, &cx.open("customisation", sealed)?)?;
+        }
+        let wanted = provider::wanted(cx, input)?;
+        let output = Output {
+            template: template.pinned(),
+            region: place.region.to_owned(),
+            residency: place.residency.to_owned(),
+            modules,
+            encryption: encryption.to_owned(),
+            requirements: template.requirements(input.seats, input.storage_bytes),
+            claims: Vec::new(),
+        };
+        Ok((output, wanted))
     }
 }
 
@@ -55,29 +94,11 @@ impl Step for Validate {
     }
 
     async fn execute(&self, cx: &Cx, input: &Input) -> Answer<Output> {
-        let template = catalogue::template(&input.plan)?;
-        let place = catalogue::place(input.residency.as_deref(), input.region.as_deref())?;
-        let modules = catalogue::modules(&input.modules)?;
-        if input.valid_until.is_some_and(|end| end <= cx.now) {
-            let message = "the validity ends before the tenant could be made";
-            return Err(Trouble::no_at(Code::ValidityEnded, Class::Validation, "/valid_until", message));
-        }
-        let wanted = provider::wanted(cx, input)?;
+        let (output, wanted) = self.checked(cx, input)?;
         cx.point("validate.before-claims").await?;
         let claims = provider::claim(&self.provider, cx, &self.resource(cx, input), &wanted).await?;
         cx.point("validate.before-answer").await?;
-        Ok(Output {
-            template: Template {
-                name: template.name.clone(),
-                digest: template.digest.clone(),
-                isolation: template.isolation.clone(),
-            },
-            region: place.region.to_owned(),
-            residency: place.residency.to_owned(),
-            modules,
-            requirements: template.requirements(input.seats, input.storage_bytes),
-            claims,
-        })
+        Ok(Output { claims, ..output })
     }
 
     async fn compensate(&self, cx: &Cx, input: &Input, _: Option<&Output>) -> Answer<()> {
@@ -88,5 +109,11 @@ impl Step for Validate {
 
     async fn observe(&self, cx: &Cx, input: &Input) -> Answer<Observed> {
         provider::observe(&self.provider, cx, input).await
+    }
+
+    async fn foresee(&self, cx: &Cx, input: &Input) -> Answer<Option<Output>> {
+        let (output, wanted) = self.checked(cx, input)?;
+        let claims = provider::foresee(&self.provider, cx, &wanted).await?;
+        Ok(Some(Output { claims, ..output }))
     }
 }

@@ -32,6 +32,13 @@ pub(crate) struct Wanted {
     taken: Code,
 }
 
+impl Wanted {
+    fn is_taken(&self) -> Trouble {
+        let message = format!("another tenant holds this {} or one that looks the same", self.kind);
+        Trouble::no_at(self.taken, Class::Business, format!("/{}", self.kind), message)
+    }
+}
+
 /// The names of the input, checked and reduced to digests.
 ///
 /// # Errors
@@ -75,10 +82,7 @@ pub(crate) async fn claim(
             [(&name.kind, Type::TEXT), (&name.digest, Type::BYTEA), (&cx.tenant.0, Type::UUID)];
         match tx.query_typed_opt(sql, &keys).await? {
             Some(row) => claims.push(Claim { kind: name.kind.to_owned(), generation: row.get(0) }),
-            None => {
-                let message = format!("another tenant holds this {} or one that looks the same", name.kind);
-                return Err(Trouble::no_at(name.taken, Class::Business, format!("/{}", name.kind), message));
-            }
+            None => return Err(name.is_taken()),
         }
     }
     let digests: Vec<_> = wanted.iter().map(|name| name.digest.as_slice()).collect();
@@ -86,6 +90,26 @@ pub(crate) async fn claim(
         "update worker_validate.claim set tenant = null, at = now() where tenant = $1 and digest <> all ($2)";
     tx.execute_typed(sql, &[(&cx.tenant.0, Type::UUID), (&digests, Type::BYTEA_ARRAY)]).await?;
     tx.commit().await?;
+    Ok(claims)
+}
+
+/// What [`claim`] would answer now.
+pub(crate) async fn foresee(provider: &Provider, cx: &Cx, wanted: &[Wanted]) -> Answer<Vec<Claim>> {
+    let mut client = provider.connect(cx).await?;
+    let tx = provider.look(&mut client, cx).await?;
+    let mut claims = Vec::new();
+    for name in wanted {
+        let sql = "select tenant, generation from worker_validate.claim where kind = $1 and digest = $2";
+        let row = tx.query_typed_opt(sql, &[(&name.kind, Type::TEXT), (&name.digest, Type::BYTEA)]).await?;
+        let held: Option<(Option<Uuid>, i64)> = row.map(|row| (row.get(0), row.get(1)));
+        let generation = match held {
+            None => 1,
+            Some((None, last)) => last + 1,
+            Some((Some(holder), now)) if holder == cx.tenant.0 => now,
+            Some((Some(_), _)) => return Err(name.is_taken()),
+        };
+        claims.push(Claim { kind: name.kind.to_owned(), generation });
+    }
     Ok(claims)
 }
 

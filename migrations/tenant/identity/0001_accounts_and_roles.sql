@@ -52,15 +52,15 @@ alter table account_role enable row level security;
 alter table account_role force row level security;
 
 create policy of_tenant on role
-    using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+    using (tenant_id = current_tenant());
 create policy of_tenant on permission
-    using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+    using (tenant_id = current_tenant());
 create policy of_tenant on role_permission
-    using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+    using (tenant_id = current_tenant());
 create policy of_tenant on account
-    using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+    using (tenant_id = current_tenant());
 create policy of_tenant on account_role
-    using (tenant_id = nullif(current_setting('app.tenant', true), '')::uuid);
+    using (tenant_id = current_tenant());
 
 grant select, insert, update, delete on role, role_permission, account, account_role to :"role";
 grant select on permission to :"role";

@@ -11,5 +11,5 @@ create table tenant_config (
 alter table tenant_config enable row level security;
 alter table tenant_config force row level security;
 create policy of_tenant on tenant_config
-    using (id = nullif(current_setting('app.tenant', true), '')::uuid);
+    using (id = current_tenant());
 grant select, update on tenant_config to :"role";

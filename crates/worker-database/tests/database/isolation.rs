@@ -1,13 +1,13 @@
 //! The tenant's role against everything that is not the tenant's, and the account of the worker against more than it needs.
 
-use deadpool_postgres::{Manager, Pool};
 use tenantry_contracts::Code;
 use tenantry_step::kit::{self, Failure, Tenant, World};
+use tenantry_step::postgres::Databases;
 use tenantry_step::{Step, Trouble};
 use tenantry_worker_database::{Database, prepare};
 use tokio_postgres::{Config, NoTls};
 
-use crate::world::{Tenants, made};
+use crate::world::{Of, OwnDatabase, PooledRls, Schema, Strategy, Tenants, made, pool};
 
 #[tokio::test]
 async fn the_tenants_role_can_use_its_own_tables_and_not_its_neighbours() {
@@ -88,22 +88,35 @@ async fn the_probe_finds_every_planted_hole() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_may_create_schemas_and_roles_and_nothing_more_is_enough() -> Result<(), Failure> {
-    let world = Tenants::new("least").await;
+/// The step with an account that may do `powers` and nothing more; the superuser's world looks on.
+async fn least<S: Strategy>(prefix: &str, powers: &str) -> Result<(), Failure> {
+    let world = Of::<S>::new(prefix).await;
     let account = format!("provisioner_{}", Tenant::fresh().id.simple());
-    let database = world.one("select current_database()::text").await;
-    world.run(&format!("create role {account} login createrole password 'only for this test'")).await;
-    world.run(&format!("grant create on database {database} to {account}")).await;
-
+    world.run(&format!("create role {account} login {powers} password 'only for this test'")).await;
+    world.run(&format!("grant create on database {} to {account}", world.shared())).await;
     let mut config: Config = world.url.parse().unwrap();
     config.user(&account).password("only for this test");
-    let pool = Pool::builder(Manager::new(config, NoTls)).max_size(8).build().unwrap();
-    // The superuser's world looks on; the step works with less.
+    let pool = pool(config.clone(), 8);
     world.run("drop schema worker_database cascade; drop schema probe_canary cascade").await;
     prepare(&pool).await.unwrap();
-    let least = Tenants { step: Database::new(pool), ..world };
+    let least = Of { step: Database::new(pool, Databases::new(config, NoTls)), ..world };
     kit::do_twice(&least).await?;
     kit::foreign_is_left_alone(&least).await?;
+    kit::side_by_side(&least).await?;
     kit::late_do_refused(&least).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_create_schemas_and_roles_and_nothing_more_is_enough() -> Result<(), Failure> {
+    least::<Schema>("least", "createrole").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_account_is_enough_for_shared_tables_whose_policies_bind_it() -> Result<(), Failure> {
+    least::<PooledRls>("least_pooled", "createrole").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_may_also_create_databases_is_enough_for_databases() -> Result<(), Failure> {
+    least::<OwnDatabase>("least_database", "createrole createdb").await
 }

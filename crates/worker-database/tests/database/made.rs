@@ -1,5 +1,6 @@
 //! What is made, what stands in it, and what is not ours.
 
+use tenantry_contracts::steps::database::Input;
 use tenantry_contracts::{Class, Code};
 use tenantry_step::kit::{Tenant, World};
 use tenantry_step::{Observed, Step, Trouble};
@@ -77,6 +78,75 @@ async fn the_database_is_seeded_with_roles_permissions_an_administrator_and_sett
     );
     assert_eq!(world.texts(&format!("select action from {schema}.audit_logs")).await, ["tenant.seeded"]);
     assert_eq!(output.probes.len(), 10);
+    assert_eq!(output.database, world.shared());
+}
+
+#[tokio::test]
+async fn each_role_may_do_what_it_is_for_and_an_auditor_only_reads() {
+    let world = Tenants::new("roles").await;
+    let schema = made(&world, &Tenant::fresh()).await.schema;
+    let may = format!(
+        "select r.name || ': ' || string_agg(p.permission, ' ' order by p.permission) from {schema}.role r
+         join {schema}.role_permission p on p.role_id = r.id group by r.name order by r.name"
+    );
+    assert_eq!(
+        world.texts(&may).await,
+        [
+            "tenant-admin: audit.read modules.use settings.manage tenant.manage users.manage",
+            "tenant-auditor: audit.read",
+            "tenant-manager: modules.use settings.manage users.manage",
+            "tenant-user: modules.use",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_tables_have_the_columns_indexes_constraints_and_functions_of_their_migrations() {
+    let world = Tenants::new("tables").await;
+    let schema = made(&world, &Tenant::fresh()).await.schema;
+    let columns = format!(
+        "select column_name || ' ' || data_type from information_schema.columns
+         where table_schema = '{schema}' and table_name = 'tenant_config' order by ordinal_position"
+    );
+    assert_eq!(
+        world.texts(&columns).await,
+        [
+            "id uuid",
+            "name text",
+            "domain text",
+            "theme text",
+            "limits jsonb",
+            "contact_email text",
+            "updated_at timestamp with time zone",
+        ]
+    );
+    let indexes = format!(
+        "select indexname::text from pg_indexes where schemaname = '{schema}'
+         and tablename in ('account', 'audit_logs') order by 1"
+    );
+    assert_eq!(
+        world.texts(&indexes).await,
+        ["account_pkey", "account_tenant_id_email_digest_key", "audit_logs_by_time", "audit_logs_pkey"]
+    );
+    let constraints = format!(
+        "select conname::text from pg_constraint where contype in ('c', 'f')
+         and connamespace = '{schema}'::regnamespace and convalidated order by 1"
+    );
+    assert_eq!(
+        world.texts(&constraints).await,
+        [
+            "account_role_tenant_id_account_id_fkey",
+            "account_role_tenant_id_role_id_fkey",
+            "account_state_check",
+            "audit_logs_kind_check",
+            "claim_is_whole",
+            "role_permission_tenant_id_permission_fkey",
+            "role_permission_tenant_id_role_id_fkey",
+        ]
+    );
+    let functions =
+        format!("select proname::text from pg_proc where pronamespace = '{schema}'::regnamespace");
+    assert_eq!(world.texts(&functions).await, ["current_tenant"]);
 }
 
 #[tokio::test]
@@ -90,11 +160,29 @@ async fn demonstration_data_is_seeded_where_it_is_wanted_and_an_unknown_role_is_
     let states =
         format!("select state || count(*) from {}.account group by state order by 1", schema(&tenant));
     assert_eq!(world.texts(&states).await, ["demo4", "invited1"]);
+    let log = format!("select kind || count(*) from {}.audit_logs group by kind order by 1", schema(&tenant));
+    assert_eq!(world.texts(&log).await, ["audit1", "operational10", "security4"]);
+    world.step.execute(&tenant.cx(10), &input).await.unwrap();
+    assert_eq!(world.texts(&states).await, ["demo4", "invited1"]);
+    assert_eq!(world.texts(&log).await, ["audit1", "operational10", "security4"]);
     input.admin_role = Some("superuser".to_owned());
     let no = world.step.execute(&tenant.cx(11), &input).await.unwrap_err();
     assert!(
         matches!(no, Trouble::No { code: Code::FieldInvalid, pointer: Some(at), .. } if at == "/admin_role")
     );
+}
+
+#[tokio::test]
+async fn an_unknown_strategy_is_a_matter_of_configuration_and_leaves_nothing_to_undo() {
+    let world = Tenants::new("strategy").await;
+    let tenant = Tenant::fresh();
+    let input = Input { isolation: "cell".to_owned(), ..world.input(&tenant) };
+    let no = world.step.execute(&tenant.cx(10), &input).await.unwrap_err();
+    assert!(
+        matches!(&no, Trouble::No { code: Code::Misconfigured, pointer: Some(at), .. } if at == "/isolation"),
+        "{no}"
+    );
+    world.step.compensate(&tenant.cx(20), &input, None).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! The step on a real PostgreSQL: the kit, and what only this step promises.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod plans;
+
+use std::sync::Arc;
+
 use deadpool_postgres::{Manager, Pool, Runtime};
+use tenantry_contracts::catalogue::Catalogue;
 use tenantry_contracts::steps::validate::Input;
 use tenantry_contracts::{Class, Code, Environment};
 use tenantry_step::kit::{self, Failure, NOW, Tenant, World};
@@ -10,18 +15,24 @@ use tenantry_testkit::postgres::Postgres;
 use tenantry_worker_validate::{POINTS, Validate, prepare};
 use tokio_postgres::NoTls;
 
-struct Claims {
+const CUSTOMISATION: &str = r##"{"branding":{"primaryColor":"#00aaff"},"settings":{"locale":"de-DE"}}"##;
+
+pub(crate) struct Claims {
     pool: Pool,
-    step: Validate,
+    pub(crate) step: Validate,
 }
 
 impl Claims {
-    async fn new(prefix: &str) -> Self {
+    pub(crate) async fn new(prefix: &str) -> Self {
+        Self::with(prefix, Catalogue::built_in()).await
+    }
+
+    pub(crate) async fn with(prefix: &str, catalogue: Catalogue) -> Self {
         let url = Postgres::shared().await.fresh_database(prefix).await;
         let manager = Manager::new(url.parse().unwrap(), NoTls);
         let pool = Pool::builder(manager).max_size(16).runtime(Runtime::Tokio1).build().unwrap();
         prepare(&pool).await.unwrap();
-        Self { step: Validate::new(pool.clone()), pool }
+        Self { step: Validate::new(pool.clone(), Arc::new(catalogue)), pool }
     }
 
     async fn texts(&self, sql: &str) -> Vec<String> {
@@ -31,16 +42,21 @@ impl Claims {
 }
 
 /// An input with a name of the tenant's own and nothing else.
-fn named(tenant: &Tenant, name: &str) -> Input {
+pub(crate) fn named(tenant: &Tenant, name: &str) -> Input {
     Input {
         name: tenant.seal("name", name),
         plan: "ENTERPRISE".to_owned(),
+        template: None,
         residency: Some("US".to_owned()),
         region: Some("us-east-1".to_owned()),
         domain: None,
         modules: vec![],
         seats: Some(250),
         storage_bytes: Some(500_000_000_000),
+        encryption: None,
+        features: vec![],
+        integrations: vec![],
+        customisation: None,
         valid_until: None,
     }
 }
@@ -56,6 +72,9 @@ impl World for Claims {
     fn input(&self, tenant: &Tenant) -> Input {
         Input {
             domain: Some(format!("{}.example.com", tenant.slug)),
+            features: vec!["SSO".to_owned(), "Data Lake".to_owned()],
+            integrations: vec!["slack".to_owned()],
+            customisation: Some(tenant.seal("customisation", CUSTOMISATION)),
             ..named(tenant, &format!("The {}", tenant.slug))
         }
     }
@@ -83,7 +102,7 @@ impl World for Claims {
     }
 }
 
-fn refusal(answer: Result<impl Sized, Trouble>) -> (Code, Class, String) {
+pub(crate) fn refusal(answer: Result<impl Sized, Trouble>) -> (Code, Class, String) {
     match answer.err().unwrap() {
         Trouble::No { code, class, pointer, .. } => (code, class, pointer.unwrap_or_default()),
         other => panic!("{other}"),
@@ -102,10 +121,12 @@ async fn a_sound_request_gets_template_place_modules_and_needs() {
     let output = world.step.execute(&tenant.cx(10), &world.input(&tenant)).await.unwrap();
     assert_eq!(
         (output.template.name.as_str(), output.template.isolation.as_str(), output.template.digest.len()),
-        ("enterprise", "schema", 64)
+        ("enterprise", "database", 64)
     );
     assert_eq!((output.region.as_str(), output.residency.as_str()), ("us-east-1", "US"));
     assert_eq!(output.modules, ["multitenancy", "identity", "auditing"]);
+    assert_eq!((output.template.tier.as_str(), output.template.version.as_str()), ("ENTERPRISE", "1.0.0"));
+    assert_eq!(output.encryption, "enhanced");
     assert_eq!((output.requirements.seats, output.requirements.storage_bytes), (250, 500_000_000_000));
     let claims: Vec<_> = output.claims.iter().map(|claim| (claim.kind.as_str(), claim.generation)).collect();
     assert_eq!(claims, [("name", 1), ("domain", 1)]);
@@ -123,17 +144,51 @@ async fn an_unsound_request_is_refused_with_its_code_and_place_and_claims_nothin
         (Input { region: text("mars-1"), ..sound() }, Code::RegionUnknown, "/region"),
         (Input { residency: text("MARS"), ..sound() }, Code::ResidencyUnknown, "/residency"),
         (Input { modules: vec!["crm".to_owned()], ..sound() }, Code::ModuleUnknown, "/modules/0"),
+        (Input { encryption: text("rot13"), ..sound() }, Code::FieldInvalid, "/encryption"),
         (Input { domain: text("localhost"), ..sound() }, Code::DomainInvalid, "/domain"),
         (Input { valid_until: Some(NOW), ..sound() }, Code::ValidityEnded, "/valid_until"),
         (Input { name: tenant.seal("name", "аcme"), ..sound() }, Code::NameInvalid, "/name"),
         (Input { name: tenant.seal("name", "ac\u{202e}me"), ..sound() }, Code::NameInvalid, "/name"),
     ] {
-        let refused = refusal(world.step.execute(&tenant.cx(10), &input).await);
-        assert_eq!(refused, (code, Class::Validation, at.to_owned()));
+        refused_alike(&world, &tenant, &input, (code, Class::Validation, at)).await;
         assert_eq!(world.step.observe(&tenant.cx(11), &input).await.unwrap(), Observed::Absent, "{code}");
     }
     let later = Input { valid_until: Some(NOW.plus(1)), ..sound() };
     assert!(world.step.execute(&tenant.cx(10), &later).await.is_ok());
+}
+
+/// Execute and foresee refuse alike, and nothing is claimed. Answers the message.
+pub(crate) async fn refused_alike(
+    world: &Claims,
+    tenant: &Tenant,
+    input: &Input,
+    want: (Code, Class, &str),
+) -> String {
+    let foreseen = world.step.foresee(&tenant.cx(9), input).await.unwrap_err();
+    let no = world.step.execute(&tenant.cx(10), input).await.unwrap_err();
+    assert_eq!(foreseen, no);
+    assert_eq!(refusal(Err::<(), _>(no.clone())), (want.0, want.1, want.2.to_owned()), "{no}");
+    assert_eq!(world.remains(tenant).await, Vec::<String>::new(), "{no}");
+    let Trouble::No { message, .. } = no else { unreachable!("it is a no") };
+    message
+}
+
+#[tokio::test]
+async fn claims_are_foreseen_as_they_will_be() {
+    let world = Claims::new("foresee").await;
+    let (one, two) = (Tenant::fresh(), Tenant::fresh());
+    let input = |tenant: &Tenant| named(tenant, "Pace Labs");
+    let foreseen = |tenant: Tenant| {
+        let world = &world;
+        async move { world.step.foresee(&tenant.cx(5), &input(&tenant)).await.map(|told| told.unwrap().claims) }
+    };
+    assert_eq!(foreseen(one.clone()).await.unwrap()[0].generation, 1);
+    let made = world.step.execute(&one.cx(10), &input(&one)).await.unwrap();
+    assert_eq!(foreseen(one.clone()).await.unwrap(), made.claims);
+    let refused = (Code::NameTaken, Class::Business, "/name".to_owned());
+    assert_eq!(refusal(foreseen(two.clone()).await), refused);
+    world.step.compensate(&one.cx(20), &input(&one), None).await.unwrap();
+    assert_eq!(foreseen(two.clone()).await.unwrap()[0].generation, 2);
 }
 
 #[tokio::test]
