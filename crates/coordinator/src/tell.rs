@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use tenantry_audit::Head;
 use tenantry_contracts::audit::{self, AuditEvent, AuditKind};
-use tenantry_contracts::event::{Assumed, Event, EventKind, TenantRef};
+use tenantry_contracts::event::{Assumed, Event, EventKind, OpenGate, TenantRef};
+use tenantry_contracts::steps::Remarks;
 use tenantry_contracts::{Fact, Json, Origin, Refusal, RowName, State, Time, Topic, fact};
 use tenantry_ports::Row;
-use tenantry_saga::{Change, Registry, Saga, Tenant, What};
+use tenantry_saga::{Begun, Change, Registry, Saga, Set, Tenant, What};
 
 use crate::entry::{Cause, Entry, FORMAT, Note};
 use crate::lane::Held;
@@ -76,16 +77,13 @@ fn change(
     let reference = reference(tenant);
     let row = change.run.and_then(|run| named(&options.plans, saga?, run));
     let by = change.by.as_deref();
+    let remarks = change.output.as_ref().map(remarks).unwrap_or_default();
+    let gate = gate(&options.plans, saga, change);
     let event = AuditEvent {
-        format: audit::FORMAT,
         fleet: options.fleet.to_string(),
+        chain: chain.clone(),
         seq: held.head.seq + 1,
         prev: held.head.prev(),
-        kind: change.what,
-        alias: change.what.alias().map(str::to_owned),
-        at: heard.now,
-        lane: lane.lane,
-        n,
         cause: heard.origin.clone(),
         digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
         tenant: Some(reference.clone()),
@@ -102,14 +100,14 @@ fn change(
             || saga.map_or(&tenant.request_id, |saga| &saga.request_id).clone(),
             |by| by.id.clone(),
         )),
-        decision: None,
+        decision: by.and_then(|by| by.decision.clone()).or_else(|| remarks.decision.clone()),
         failure: change.failure.clone(),
-        commitment: change
-            .output
-            .as_ref()
-            .map(|output| hex::encode(tenantry_audit::digest(output.text().as_bytes()))),
-        note: change.note.clone(),
-        chain: chain.clone(),
+        commitment: change.seen.clone().or_else(|| {
+            let output = change.output.as_ref()?;
+            Some(hex::encode(tenantry_audit::digest(output.text().as_bytes())))
+        }),
+        note: change.note.clone().or_else(|| change.begun.as_deref().and_then(chosen)),
+        ..AuditEvent::new(change.what, heard.now, lane.lane, n)
     };
     let mut facts = vec![audited(options, &chain, &event)?];
     if let Some(kind) = public(change) {
@@ -119,8 +117,6 @@ fn change(
             None
         };
         let answer = Event {
-            event: kind,
-            at: heard.now,
             request: event.operation.clone(),
             tenant: Some(reference),
             state: Some(state),
@@ -133,8 +129,22 @@ fn change(
             }),
             origin: heard.origin.clone().filter(|_| kind == EventKind::RequestAccepted || by.is_some()),
             outputs,
+            gate,
+            ..Event::new(kind, heard.now)
         };
         facts.push(said(options, &answer, tenant.request.slug.as_str(), &format!("{}:{n}", lane.lane))?);
+    }
+    if !remarks.notices.is_empty() {
+        let answer = Event {
+            request: event.operation.clone(),
+            tenant: event.tenant.clone(),
+            state: Some(state),
+            saga: event.saga,
+            notices: remarks.notices,
+            ..Event::new(EventKind::Notice, heard.now)
+        };
+        let id = format!("{}:{n}:notice", lane.lane);
+        facts.push(said(options, &answer, tenant.request.slug.as_str(), &id)?);
     }
     let entry = Entry {
         format: FORMAT,
@@ -171,33 +181,15 @@ pub(crate) fn note(
     let chain = lane.lane.chain();
     let head = Head { seq: lane.chain_seq, digest: lane.chain_head };
     let event = AuditEvent {
-        format: audit::FORMAT,
         fleet: options.fleet.to_string(),
+        chain: chain.clone(),
         seq: head.seq + 1,
         prev: if head.seq == 0 { Head::start(&chain).prev() } else { head.prev() },
-        kind: note.what,
-        alias: None,
-        at: heard.now,
-        lane: lane.lane,
-        n,
         cause: heard.origin.clone(),
         digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
-        tenant: None,
-        state: None,
-        saga: None,
-        plan: None,
-        row: None,
-        step: None,
-        token: None,
-        took_ms: None,
-        actor: None,
-        reason: None,
         operation: note.request.clone(),
-        decision: None,
-        failure: None,
-        commitment: None,
         note: Some(words(note)).filter(|words| !words.is_empty()),
-        chain: chain.clone(),
+        ..AuditEvent::new(note.what, heard.now, lane.lane, n)
     };
     let mut facts = vec![audited(options, &chain, &event)?];
     if let Some((answer, key)) = answer {
@@ -254,13 +246,48 @@ fn public(change: &Change) -> Option<EventKind> {
         AuditKind::Completed => Some(EventKind::Provisioned),
         AuditKind::Rejected => Some(EventKind::Rejected),
         AuditKind::RolledBack => Some(EventKind::RolledBack),
-        AuditKind::Held | AuditKind::Blocked | AuditKind::Stuck | AuditKind::GateOpened => {
-            Some(EventKind::AttentionNeeded)
-        }
+        AuditKind::Held
+        | AuditKind::Blocked
+        | AuditKind::Stuck
+        | AuditKind::GateOpened
+        | AuditKind::GateEscalated => Some(EventKind::AttentionNeeded),
         AuditKind::OperationAccepted => Some(EventKind::OperationAccepted),
         AuditKind::GateDecided if change.by.is_some() => Some(EventKind::OperationAccepted),
         _ => None,
     }
+}
+
+/// What an output says for the audit and for those who run the fleet. Most say nothing, and are not read for it.
+fn remarks(output: &Json) -> Remarks {
+    let text = output.text();
+    let speaks = text.contains("\"decision\":") || text.contains("\"notices\":");
+    if speaks { output.read().unwrap_or_default() } else { Remarks::default() }
+}
+
+/// What a saga begins with, in words.
+fn chosen(begun: &Begun) -> Option<String> {
+    let template = begun.template.as_ref();
+    let template = template.map(|template| {
+        format!("template {} {} sha256:{}", template.name, template.version, template.digest)
+    });
+    let preset = begun.preset.as_ref().map(|preset| format!("failure preset {preset}"));
+    let words: Vec<_> = template.into_iter().chain(preset).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// The gate that waits from here on, or still.
+fn gate(plans: &Registry, saga: Option<&Saga>, change: &Change) -> Option<OpenGate> {
+    let saga = saga.filter(|_| matches!(change.what, AuditKind::GateOpened | AuditKind::GateEscalated))?;
+    let plan = plans.find(saga.kind, saga.version)?;
+    let run = change.run?;
+    let (_, Set::Open { until, .. }) = change.moves.iter().find(|(moved, _)| *moved == run)? else {
+        return None;
+    };
+    let row = saga.rows.get(usize::from(run))?.row;
+    let What::Gate { role, .. } = plan.rows[usize::from(row)].what else { return None };
+    let seen = change.seen.clone().unwrap_or_else(|| saga.seen(plan, row));
+    let name = RowName::new(plan.rows[usize::from(row)].name);
+    Some(OpenGate { row: name, role: role.to_owned(), seen, until: *until })
 }
 
 /// The name of a chosen row, and its step.

@@ -64,7 +64,12 @@ const PLAN: Plan = Plan {
         },
         Row {
             name: "consent",
-            what: What::Gate { role: "reviewer", expires_ms: 300_000 },
+            what: What::Gate {
+                role: "security-admin",
+                binds: false,
+                escalates_ms: 60_000,
+                expires_ms: 300_000,
+            },
             waits_for: &["check"],
             when: When::Field(Field::DemoData),
             end: End::always(Then::Compensate),
@@ -118,7 +123,7 @@ pub const FENCED: [&str; 2] = ["name", "crate"];
 
 /// The plans of the seeded world.
 pub fn plans() -> Registry {
-    Registry::new([&WORLD_1], Vec::new())
+    Registry::new([&WORLD_1], tenantry_saga::Rules::default())
 }
 
 fn wish(view: &View<'_>) -> Result<Json, Failure> {

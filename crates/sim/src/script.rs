@@ -158,6 +158,7 @@ pub fn verb(slug: &str, id: &str, verb: OperationVerb, lanes: u16, at: Time) -> 
             verb,
             target: Target { slug, environment: Environment::default(), tenant: None },
             expected_version: None,
+            seen: None,
             actor: Actor { name: "ops".into(), verified: false },
             reason: "because".into(),
         };

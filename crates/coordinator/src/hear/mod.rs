@@ -199,16 +199,5 @@ impl<E: Entropy> Hearing<'_, E> {
 
 /// An answer to a record that made no tenant.
 pub(crate) fn reply(event: EventKind, now: Time, origin: Origin) -> Event {
-    Event {
-        event,
-        at: now,
-        request: None,
-        tenant: None,
-        state: None,
-        saga: None,
-        assumed: Vec::new(),
-        refusal: None,
-        origin: Some(origin),
-        outputs: None,
-    }
+    Event { origin: Some(origin), ..Event::new(event, now) }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tenantry_audit::Head;
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::event::{EventKind, TenantRef};
-use tenantry_contracts::request::{Decoded, Heard as Request, Kind};
+use tenantry_contracts::request::{Decoded, Heard as Request, Kind, requester};
 use tenantry_contracts::sealed::Place;
 use tenantry_contracts::{
     Code, DataKey, Environment, Lane, Record, Refusal, RequestId, Slug, State, TenantId, Time,
@@ -183,6 +183,7 @@ impl<E: Entropy> Hearing<'_, E> {
         let tenant = request.tenant.unwrap_or_else(|| TenantId::new(self.now, self.entropy()));
         let key = DataKey::new(self.entropy());
         let wrapped = self.options.master.wrap(&self.options.fleet, tenant, &key, self.entropy());
+        let requesters = requesters(tenant, heard);
         let entropy = self.entropy;
         let sealed = request.clone().seal(|field, clear| {
             let mut nonce = [0; 12];
@@ -193,6 +194,7 @@ impl<E: Entropy> Hearing<'_, E> {
             tenant,
             id: heard.id.clone(),
             request: Arc::new(sealed),
+            requesters,
             traceparent: heard.traceparent.clone(),
         };
         let moment = Moment { now: self.now, paused_ms: self.lane.row.paused_ms, n: &mut self.lane.row.n };
@@ -219,6 +221,14 @@ impl<E: Entropy> Hearing<'_, E> {
         self.entropy.fill(&mut bytes);
         bytes
     }
+}
+
+/// Who asked, as digests: the person that the request names, and the account or system that published it.
+fn requesters(tenant: TenantId, heard: &Request) -> Vec<String> {
+    let source = heard.id.source.as_str();
+    let account = source.rsplit(['/', ':']).next().filter(|account| *account != source);
+    let names = heard.request.requested_by.as_deref().into_iter().chain([source]).chain(account);
+    names.map(|name| requester(tenant, name)).collect()
 }
 
 /// The key of an answer: the slug, else the key that the record came with.
