@@ -39,7 +39,7 @@ enum Command {
     /// Make or verify the topics
     Topics(topics::Args),
     /// Show the plans: what is done for a tenant, in which order, and what a failure means
-    Plan(plan::Args),
+    Plan(Box<plan::Args>),
     /// Run the seeded world: the real coordinator and servers through loss, repeats, crashes and zombies
     Sim(sim::Args),
     Bench(bench::Args),
@@ -74,7 +74,7 @@ impl Command {
             Self::Audit(args) => audit::run(*args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Topics(args) => topics::run(args).await,
-            Self::Plan(args) => plan::run(args).await,
+            Self::Plan(args) => plan::run(*args).await,
             Self::Sim(args) => sim::run(args).await,
             Self::Bench(args) => bench::run(args).await,
         }

@@ -15,7 +15,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 use tenantry_contracts::{Lane, State, Topic};
 use tenantry_ports::Place;
 use tenantry_postgres::Queries;
-use tenantry_saga::plans;
+use tenantry_saga::{Rules, plans};
 use tokio::time::{Instant, sleep};
 
 use crate::clock::SystemClock;
@@ -179,7 +179,7 @@ async fn tell(demo: &Demo<'_>, screen: &mut Screen) -> anyhow::Result<bool> {
     screen.line("");
     screen.line(&style.bold("4  What is there now"));
     if let Some(tenant) = story.tenant() {
-        let seen = seen::look(&running.tenants_url, Path::new(&running.outbox), tenant.id).await?;
+        let seen = seen::look(&running.tenants_url, &running.places, tenant.id).await?;
         screen.lines(&seen.lines(style));
     }
 
@@ -222,7 +222,7 @@ async fn follow(sample: &Sample, running: &Running, screen: &mut Screen) -> anyh
     screen.line(&format!("   published as {origin}"));
     screen.line("");
     screen.line(&style.bold("3  What the fleet makes of it"));
-    let mut story = Story::new(style, plans::all(Vec::new()), sample.id.clone(), true);
+    let mut story = Story::new(style, plans::all(Rules::default()), sample.id.clone(), true);
     story.at(origin);
     let outcome = ear.follow(&mut story, Some(screen), Instant::now() + PATIENCE).await?;
     screen.done();

@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use tenantry_contracts::{Class, Code, TenantId};
 use tenantry_step::{Cx, Point, Points, Trouble};
 
+use crate::fleet::Worker;
 use crate::out::{Refused, usage};
 
 /// The help text of the variable.
@@ -234,10 +235,7 @@ const CLASSES: [Class; 9] = [
 
 /// Every point of every step.
 pub fn points() -> impl Iterator<Item = &'static str> {
-    [tenantry_worker_validate::POINTS, tenantry_worker_database::POINTS, tenantry_worker_credentials::POINTS]
-        .into_iter()
-        .flatten()
-        .copied()
+    Worker::ALL.into_iter().flat_map(Worker::points).copied()
 }
 
 /// A number below 10,000 that is the same each time for a rule and a slug, and differs between rules.

@@ -1,6 +1,6 @@
 //! `tenantry request`: publishes a request as it is, then tells what becomes of it.
 
-mod document;
+pub(crate) mod document;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,12 +11,12 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use tenantry_contracts::{Lane, RequestId, Topic};
 use tenantry_ports::{Clock, Place};
-use tenantry_saga::plans;
+use tenantry_saga::{Rules, plans};
 use tokio::time::Instant;
 
 use crate::clock::SystemClock;
 use crate::out;
-use crate::settings::Find;
+use crate::plan::{Look, dry};
 use crate::show::Style;
 use crate::show::code::Outcome;
 use crate::show::progress::Screen;
@@ -37,11 +37,11 @@ use document::Shortcut;
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Examples:\n  tenantry request -f request.json --watch\n  \
     echo '{\"name\": \"Acme Corp\"}' | tenantry request -f -\n  \
-    tenantry request --name \"Acme Corp\" --plan starter --admin-email ada@acme.example --watch")]
+    tenantry request --name \"Acme Corp\" --tier starter --admin-email ada@acme.example --watch")]
 pub struct Args {
     /// The document; - reads the standard input
     #[arg(short, long, env = "TENANTRY_REQUEST_FILE", value_name = "FILE", required_unless_present = "name",
-          conflicts_with_all = ["name", "slug", "plan", "admin_email"])]
+          conflicts_with_all = ["name", "slug", "tier", "admin_email"])]
     file: Option<PathBuf>,
     /// Without a file: the tenant's name
     #[arg(long, env = "TENANTRY_REQUEST_NAME")]
@@ -49,18 +49,21 @@ pub struct Args {
     /// Without a file: its slug [default: derived from the name]
     #[arg(long, env = "TENANTRY_REQUEST_SLUG", requires = "name")]
     slug: Option<String>,
-    /// Without a file: its plan [default: the fleet's default plan]
-    #[arg(long, env = "TENANTRY_REQUEST_PLAN", requires = "name")]
-    plan: Option<String>,
+    /// Without a file: its plan, as in starter [default: the fleet's default plan]
+    #[arg(long, env = "TENANTRY_REQUEST_TIER", requires = "name")]
+    tier: Option<String>,
     /// Without a file: the address of its first administrator
     #[arg(long, env = "TENANTRY_REQUEST_ADMIN_EMAIL", requires = "name")]
     admin_email: Option<String>,
     /// The request's id: the same id is the same request [default: the envelope's, else a fresh one]
     #[arg(long, env = "TENANTRY_REQUEST_ID", value_parser = attribute)]
     id: Option<String>,
-    /// Who asks [default: the envelope's, else tenantry-cli]
+    /// Who asks [default: the envelope's, else tenantry-cli/<user>]
     #[arg(long, env = "TENANTRY_REQUEST_SOURCE", value_parser = attribute)]
     source: Option<String>,
+    /// The digest that `tenantry plan` showed: nothing is published where the request would meet something else now
+    #[arg(long, env = "TENANTRY_PLAN", value_name = "DIGEST")]
+    plan: Option<String>,
     /// Follow it to its end, with steps and durations
     #[arg(short, long, env = "TENANTRY_WATCH")]
     watch: bool,
@@ -77,7 +80,7 @@ pub struct Args {
     #[arg(long, env = "TENANTRY_JSON")]
     json: bool,
     #[command(flatten)]
-    find: Find,
+    look: Look,
 }
 
 /// What `--json` prints where nothing was followed.
@@ -105,13 +108,16 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let shortcut = Shortcut {
                 name,
                 slug: args.slug.clone(),
-                plan: args.plan.clone(),
+                plan: args.tier.clone(),
                 admin_email: args.admin_email.clone(),
             };
             Document::of(&shortcut)?
         }
     };
-    let options = args.find.bus()?;
+    if let Some(digest) = &args.plan {
+        dry::still(&dry::run(&args.look, document.clone()).await?, digest)?;
+    }
+    let options = args.look.find.bus()?;
     let lanes = watch::lanes(&options).await?;
     let now = SystemClock::from_env()?.now();
     let ready = document.ready(lanes, now, args.id.as_deref(), args.source.as_deref());
@@ -142,7 +148,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     };
-    let mut story = Story::new(style, plans::all(Vec::new()), ready.id, follow);
+    let mut story = Story::new(style, plans::all(Rules::default()), ready.id, follow);
     story.at(origin);
     let until = Instant::now() + Duration::from_secs(args.timeout_s);
     let outcome = ear.follow(&mut story, (!args.json).then_some(&mut screen), until).await?;
@@ -206,8 +212,19 @@ pub(crate) fn fresh_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-/// Who asks where nobody says otherwise.
-pub(crate) const SOURCE: &str = "tenantry-cli";
+/// Who asks where nobody says otherwise: this program, for the operating system's user.
+pub(crate) fn source() -> String {
+    format!("tenantry-cli/{}", user())
+}
+
+/// The operating system's user; nobody verified it.
+pub(crate) fn user() -> String {
+    let id = nix::unistd::Uid::current();
+    match nix::unistd::User::from_uid(id) {
+        Ok(Some(user)) => user.name,
+        _ => format!("uid {id}"),
+    }
+}
 
 /// A request in its final form.
 #[derive(Debug)]
@@ -218,6 +235,8 @@ pub(crate) struct Ready {
     pub(crate) slug: Option<tenantry_contracts::Slug>,
     /// What the fleet will say, where it refuses.
     pub(crate) refusal: Option<tenantry_contracts::Refusal>,
+    /// The request as the fleet will understand it, where it does.
+    pub(crate) heard: Option<tenantry_contracts::request::Heard>,
     /// The headers.
     pub(crate) headers: Vec<(String, Bytes)>,
     /// The value.

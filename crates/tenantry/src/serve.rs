@@ -16,7 +16,7 @@ use crate::fleet::{self, OnFailure, Part, Setup, Worker};
 use crate::http::Listening;
 use crate::out::{self, failed, usage};
 use crate::ready::Ready;
-use crate::settings::{Kafka, Key, Serve, Store, Tenants, Where, Work, property_shown, shown};
+use crate::settings::{Governance, Kafka, Key, Serve, Store, Tenants, Where, Work, property_shown, shown};
 use crate::signals::Signals;
 
 /// Where metrics and probes are, unless said otherwise.
@@ -68,6 +68,8 @@ struct Flags {
     tenants: Tenants,
     #[command(flatten)]
     key: Key,
+    #[command(flatten)]
+    governance: Governance,
     #[command(flatten)]
     work: Work,
     #[command(flatten)]
@@ -135,25 +137,32 @@ impl Flags {
     fn setup(&self, parts: &[Part]) -> anyhow::Result<Setup> {
         let fleet = self.at.fleet();
         let works = parts.iter().any(|part| matches!(part, Part::Workers(_)));
-        let tenants_url = if works { Some(self.tenants.required()?) } else { None };
         let member = self.member.clone();
         if member.as_ref().is_some_and(String::is_empty) {
             return Err(
                 usage("member_invalid", "the member id is empty; name one, or leave --member away").into()
             );
         }
+        let rules = self.governance.rules()?;
+        let work = if works {
+            let places = self.work.places(&self.at.data_dir());
+            let signs =
+                |part: &Part| matches!(part, Part::Workers(names) if names.contains(&Worker::Receipt));
+            let key = parts.iter().any(signs).then(|| self.work.required_receipt_key()).transpose()?;
+            let url = self.tenants.required()?;
+            Some(self.work.needs(url, places, key, &self.governance, &rules)?)
+        } else {
+            None
+        };
         Ok(Setup {
             kafka: self.kafka.required(&fleet)?,
             fleet,
             lanes: 0,
             member,
             database_url: self.store.required()?,
-            tenants_url,
             master: self.key.required()?,
-            packs: self.work.packs.clone(),
-            outbox: self.work.outbox.clone().unwrap_or_else(|| self.at.data_dir().join("outbox")),
-            base_url: self.work.base_url.clone(),
-            concurrency: self.work.concurrency,
+            rules,
+            work,
             clock: SystemClock::from_env()?,
             entropy: OsEntropy::open()?,
             faults: Arc::new(Faults::from_env()?),
@@ -175,10 +184,8 @@ impl Flags {
             "database_url": shown(self.store.url()?.as_ref(), ""),
             "tenants_url": shown(self.tenants.url()?.as_ref(), ""),
             "master_key": if self.key.given()?.is_some() { "given" } else { "missing" },
-            "packs": self.work.packs,
-            "outbox": self.work.outbox.clone().unwrap_or_else(|| self.at.data_dir().join("outbox")),
-            "base_url": self.work.base_url,
-            "concurrency": self.work.concurrency,
+            "rules": self.governance.shown(),
+            "work": self.work.shown(&self.at.data_dir()),
             "http": self.http.http.unwrap_or(HTTP),
         }))
     }
@@ -193,8 +200,8 @@ async fn check(mut setup: Setup, parts: &[Part]) -> anyhow::Result<Setup> {
             Part::Coordinator => workers.extend(Worker::ALL),
             Part::Workers(names) => {
                 workers.extend(names);
-                if let Some(url) = &setup.tenants_url {
-                    fleet::prepare(url, names).await?;
+                if let Some(work) = &setup.work {
+                    fleet::prepare(work, names).await?;
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! `tenantry tenant`: what there is, what became of it, and the verbs of people.
 
+mod decide;
 mod find;
 mod ls;
 mod operate;
@@ -10,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-/// Tenants: list them, look at one, retry or cancel
+/// Tenants: list them, look at one, decide about one
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
@@ -26,6 +27,10 @@ enum What {
     Retry(operate::Args),
     /// Undo everything (until the pivot)
     Cancel(operate::Args),
+    /// Say yes at a gate (AWAITING)
+    Approve(decide::Args),
+    /// Say no at a gate (AWAITING)
+    Reject(decide::Args),
 }
 
 /// Runs one of them.
@@ -38,7 +43,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Ls(args) => ls::run(args).await,
         What::Show(args) => show::run(args).await,
         What::Timeline(args) => timeline::run(args).await,
-        What::Retry(args) => operate::run(args, OperationVerb::Retry).await,
-        What::Cancel(args) => operate::run(args, OperationVerb::Cancel).await,
+        What::Retry(args) => operate::run(args, OperationVerb::Retry, None).await,
+        What::Cancel(args) => operate::run(args, OperationVerb::Cancel, None).await,
+        What::Approve(args) => decide::run(args, true).await,
+        What::Reject(args) => decide::run(args, false).await,
     }
 }

@@ -80,7 +80,7 @@ pub(super) fn workers() -> [WorkerName; 6] {
 
 /// The registry of the benchmark: this plan and nothing else.
 pub(super) fn registry() -> Registry {
-    Registry::new([&SAGA_12], [])
+    Registry::new([&SAGA_12], tenantry_saga::Rules::default())
 }
 
 /// What a step is told.

@@ -9,7 +9,7 @@ use tenantry_contracts::envelope::{self, Mode};
 use tenantry_contracts::request::{self, Decoded, Kind};
 use tenantry_contracts::{Record, RequestId, Time, Topic};
 
-use super::{Ready, SOURCE, fresh_id};
+use super::{Ready, fresh_id};
 use crate::out::{Refused, usage};
 
 /// What is read of a file at most; more is refused by everybody.
@@ -81,7 +81,7 @@ impl Document {
             said = envelope.attributes;
         }
         let id = RequestId {
-            source: source.map(str::to_owned).or(said.source).unwrap_or_else(|| SOURCE.to_owned()),
+            source: source.map(str::to_owned).or(said.source).unwrap_or_else(super::source),
             id: id.map(str::to_owned).or(said.id).unwrap_or_else(fresh_id),
         };
         let kind = said.kind.as_deref().unwrap_or(request::TYPE);
@@ -99,13 +99,14 @@ impl Document {
             }
             headers
         };
-        let (slug, refusal) = match request::decode(&record(headers("unknown"), &data), lanes, "starter") {
-            Decoded::Heard(heard) => (Some(heard.request.slug), None),
-            Decoded::Refused { slug, refusal, .. } => (slug, Some(refusal)),
-            Decoded::Unreadable(refusal) => (None, Some(refusal)),
+        let decoded = request::decode(&record(headers("unknown"), &data), lanes, "starter");
+        let (slug, refusal, heard) = match decoded {
+            Decoded::Heard(heard) => (Some(heard.request.slug.clone()), None, Some(*heard)),
+            Decoded::Refused { slug, refusal, .. } => (slug, Some(refusal), None),
+            Decoded::Unreadable(refusal) => (None, Some(refusal), None),
         };
         let headers = headers(slug.as_ref().map_or("unknown", |slug| slug.as_str()));
-        Ready { id, slug, refusal, headers, data }
+        Ready { id, slug, refusal, heard, headers, data }
     }
 }
 
@@ -132,7 +133,10 @@ mod tests {
         assert_eq!(one.slug.as_ref().map(|slug| slug.as_str()), Some("acme"));
         assert_eq!(one.refusal, None);
         assert_ne!(one.id.id, two.id.id);
-        assert_eq!((header(&one, "ce_source"), header(&one, "ce_subject")), (SOURCE, "acme"));
+        assert_eq!(
+            (header(&one, "ce_source"), header(&one, "ce_subject")),
+            (super::super::source().as_str(), "acme")
+        );
         assert_eq!(header(&one, "ce_id"), one.id.id);
     }
 

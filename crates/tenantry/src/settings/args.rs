@@ -72,25 +72,6 @@ pub struct Key {
     pub master_key_file: Option<PathBuf>,
 }
 
-/// What coordinator and workers are told about the work.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Work")]
-pub struct Work {
-    /// The capability packs that are switched on
-    #[arg(long = "pack", env = "TENANTRY_PACKS", value_name = "PACK,...", value_delimiter = ',')]
-    pub packs: Vec<String>,
-    /// The folder that mails are written into [default: `outbox` in the data directory]
-    #[arg(long, env = "TENANTRY_OUTBOX", value_name = "FOLDER")]
-    pub outbox: Option<PathBuf>,
-    /// What the links in mails begin with
-    #[arg(long, env = "TENANTRY_BASE_URL", value_name = "URL", default_value = "https://tenants.localhost")]
-    pub base_url: String,
-    /// How many commands a worker process runs at a time
-    #[arg(long, env = "TENANTRY_CONCURRENCY", value_name = "N", default_value_t = 64,
-          value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub concurrency: u16,
-}
-
 /// The address of `/metrics`, `/healthz` and `/readyz`.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Serve {
@@ -243,7 +224,11 @@ impl Key {
     }
 }
 
-fn one_of(name: &str, given: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, Refused> {
+pub(super) fn one_of(
+    name: &str,
+    given: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<Secret>, Refused> {
     match (given, file) {
         (Some(_), Some(_)) => Err(usage(
             "given_twice",

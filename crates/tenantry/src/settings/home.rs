@@ -2,9 +2,11 @@
 //!
 //! | name | what |
 //! |---|---|
-//! | `broker/`, `postgres/`, `outbox/` | what the embedded broker, the private PostgreSQL and the mails hold |
+//! | `broker/`, `postgres/` | what the embedded broker and the private PostgreSQL hold |
+//! | `outbox/`, `storage/`, `secrets/`, `receipts/` | mails, tenants' files, tenants' sealed keys, receipts |
 //! | `identity.json` | the fleet's name and the member id of the groups, stable across restarts |
 //! | `master.key` | what wraps the tenants' keys, mode 0600: keep a copy, without it nothing sealed opens |
+//! | `receipt.key` | what signs receipts, mode 0600 |
 //! | `http.json` | where `/metrics` was last, taken again if it is free |
 //! | `lock` | held while `up` runs |
 //! | `up.json` | where everything is while `up` runs, mode 0600 since it holds the database's password |
@@ -21,8 +23,9 @@ use tenantry_contracts::{Fleet, MasterKey};
 use tenantry_ports::Entropy;
 
 use crate::clock::OsEntropy;
+use crate::fleet::Places;
 use crate::out::{Refused, failed, usage};
-use crate::settings::Secret;
+use crate::settings::{Governance, Secret};
 
 /// A data directory.
 #[derive(Clone, Debug)]
@@ -65,8 +68,10 @@ pub struct Running {
     pub tenants_url: String,
     /// Where `/metrics`, `/healthz` and `/readyz` are.
     pub http: SocketAddr,
-    /// Where mails lie.
-    pub outbox: PathBuf,
+    /// The workers' folders.
+    pub places: Places,
+    /// The rules that it runs under.
+    pub governance: Governance,
 }
 
 impl Home {
@@ -182,6 +187,21 @@ impl Home {
             write_private(&path, format!("{}\n", hex::encode(bytes)).as_bytes())?;
         }
         read_master_key(&path)
+    }
+
+    /// Reads the key of this directory that signs receipts, or makes one.
+    ///
+    /// # Errors
+    /// Where it cannot be read or written.
+    pub fn receipt_key(&self, entropy: OsEntropy) -> Result<Secret, Refused> {
+        let path = self.dir.join("receipt.key");
+        if !path.exists() {
+            let mut bytes = [0; 32];
+            entropy.fill(&mut bytes);
+            let (pem, _) = tenantry_worker_receipt::Signer::generate(bytes);
+            write_private(&path, pem.as_bytes())?;
+        }
+        Secret::read(&path)
     }
 
     /// Writes where everything is.
@@ -360,7 +380,13 @@ mod tests {
             database_url: "postgres://a".into(),
             tenants_url: "postgres://b".into(),
             http: SocketAddr::from(([127, 0, 0, 1], 1)),
-            outbox: "/outbox".into(),
+            places: Places {
+                outbox: "/outbox".into(),
+                storage: "/storage".into(),
+                secrets: "/secrets".into(),
+                receipts: "/receipts".into(),
+            },
+            governance: Governance::default(),
         };
         home.write_running(&up).unwrap();
         assert_eq!(Home::running(home.dir()).unwrap(), Some(up));

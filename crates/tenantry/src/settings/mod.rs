@@ -5,11 +5,15 @@
 
 mod args;
 mod find;
+mod governance;
 mod home;
 mod secret;
+mod work;
 
 pub(crate) use args::shown;
-pub use args::{Kafka, Key, Property, Serve, Store, Tenants, Where, Work, fleet, http, properties};
+pub use args::{Kafka, Key, Property, Serve, Store, Tenants, Where, fleet, http, properties};
 pub use find::Find;
+pub use governance::Governance;
 pub use home::{Home, Identity, Lock, Running};
 pub use secret::{Secret, property_shown, url_shown};
+pub use work::Work;

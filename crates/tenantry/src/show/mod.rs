@@ -7,6 +7,8 @@ pub mod sheet;
 pub mod story;
 pub mod style;
 pub mod table;
+#[cfg(test)]
+mod thread;
 pub mod timeline;
 pub mod trouble;
 pub mod turn;

@@ -6,14 +6,36 @@ use serde_json::Value;
 use tenantry_contracts::{Json, Time};
 
 use super::Style;
-use super::style::wrap;
+use super::style::{WIDTH, wrap};
 
-/// Lines for the outputs of all rows, as they stand in the public event; the rows in this order, others after them.
+/// Lines for the outputs of all rows in short, as they stand in the public event; the rows in this order, others after
+/// them. `tenant show` has them in full.
 pub fn lines(style: Style, made: &Json, order: &[String], indent: usize) -> Vec<String> {
     let Ok(rows) = made.read::<BTreeMap<String, Value>>() else { return Vec::new() };
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_by_key(|(row, _)| order.iter().position(|have| have == row).unwrap_or(order.len()));
-    rows.iter().flat_map(|(row, output)| of_row(style, row, output, indent)).collect()
+    rows.iter().filter_map(|(row, output)| in_short(style, row, output, indent)).collect()
+}
+
+/// One line for the output of a row: its members that say something in a few words.
+fn in_short(style: Style, row: &str, output: &Value, indent: usize) -> Option<String> {
+    let Value::Object(members) = output else { return None };
+    let words = members.iter().collect::<BTreeMap<_, _>>().into_iter().filter_map(|(name, value)| {
+        let text = match value {
+            Value::Array(items) => format!("{} {name}", items.len()),
+            Value::Object(_) => return None,
+            _ => moment(name, value).unwrap_or_else(|| shown(value)),
+        };
+        (!text.is_empty()).then_some(text)
+    });
+    let text = words.collect::<Vec<_>>().join(", ");
+    let label = format!("{:indent$}{row:<16} ", "");
+    let room = WIDTH.saturating_sub(label.chars().count());
+    let cut = match text.char_indices().nth(room) {
+        Some(_) => format!("{}…", text.chars().take(room.saturating_sub(1)).collect::<String>()),
+        None => text,
+    };
+    (!cut.is_empty()).then(|| format!("{}{}", style.bold(&label), cut))
 }
 
 /// Lines for the output of one row.
@@ -83,9 +105,16 @@ mod tests {
         let made: Json = serde_json::from_str(made).unwrap();
         assert_eq!(
             lines(Style::PLAIN, &made, &["zone".into(), "database".into()], 2).join("\n"),
-            "  zone\n    expires        1970-01-01T00:00:00.007Z\n  database\n    database       tenants\n    modules        identity 2, auditing 1\n    \
-             probes         read a neighbour's rows: refused\n    schema         t_1\n  validate\n    \
-             template       digest=000000000000…"
+            "  zone             1970-01-01T00:00:00.007Z\n  database         tenants, 2 modules, 1 probes, t_1"
+        );
+    }
+
+    #[test]
+    fn an_output_in_full_is_flattened() {
+        let output = serde_json::json!({"modules": [{"name": "identity", "version": 2}], "schema": "t_1", "expires": 7});
+        assert_eq!(
+            of_row(Style::PLAIN, "database", &output, 2).join("\n"),
+            "  database\n    expires        1970-01-01T00:00:00.007Z\n    modules        identity 2\n    schema         t_1"
         );
     }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tenantry_contracts::audit::{AuditEvent, AuditKind};
 use tenantry_contracts::event::{Event, EventKind, TenantRef};
+use tenantry_contracts::steps::Notice;
 use tenantry_contracts::{Origin, RequestId, State, TenantId, Time};
 use tenantry_saga::{Plan, Registry, What};
 
@@ -142,20 +143,25 @@ impl Story {
             return "undoing".to_owned();
         }
         let Some(plan) = self.plan else { return String::new() };
-        let passed = |name: &str| {
-            self.rows.get(name) == Some(&Row::Done)
-                || plan.rows.iter().any(|row| {
-                    row.name == name
-                        && matches!(row.what, What::Pivot)
-                        && row.waits_for.iter().all(|before| self.rows.get(*before) == Some(&Row::Done))
-                })
-        };
         let running = plan.rows.iter().filter(|row| {
             matches!(row.what, What::Step { .. })
                 && !self.rows.contains_key(row.name)
-                && row.waits_for.iter().all(|before| passed(before))
+                && row.waits_for.iter().all(|before| self.passed(plan, before))
         });
         running.map(|row| row.name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A row lies behind: it is done, or nothing was ever heard of it (a pivot, a gate that was not chosen) and all
+    /// before it are.
+    fn passed(&self, plan: &Plan, name: &str) -> bool {
+        match self.rows.get(name) {
+            Some(row) => *row == Row::Done,
+            None => plan.rows.iter().any(|row| {
+                row.name == name
+                    && matches!(row.what, What::Pivot | What::Gate { .. })
+                    && row.waits_for.iter().all(|before| self.passed(plan, before))
+            }),
+        }
     }
 
     /// Hears a public event under its id (`ce_id`): lines to print.
@@ -181,6 +187,11 @@ impl Story {
                 lines.extend(self.audit(&early));
             }
             return lines;
+        }
+        if event.event == EventKind::Notice {
+            let notices = event.notices.iter();
+            let text = |notice: &Notice| format!("! {} ({})", plain(&notice.message), notice.code);
+            return notices.flat_map(|notice| wrap(&text(notice), 2)).collect();
         }
         self.closing = Some(event.clone());
         self.tell_end()
@@ -236,7 +247,15 @@ impl Story {
                 set(None);
                 vec![line(style.yellow("↻"), &name, None, "asked again")]
             }
-            AuditKind::GateOpened => vec![line(style.yellow("?"), &name, None, "a person decides")],
+            AuditKind::GateOpened => {
+                set(Some(Row::Failed));
+                vec![line(
+                    style.yellow("?"),
+                    &name,
+                    None,
+                    event.note.as_deref().unwrap_or("a person decides"),
+                )]
+            }
             AuditKind::GateDecided => {
                 set(event.failure.is_none().then_some(Row::Done));
                 vec![line(style.bold("▸"), &name, None, &format!("decided by {}{}", by(), why()))]
@@ -369,9 +388,11 @@ fn is_answer(kind: EventKind) -> bool {
         | EventKind::RequestQuarantined
         | EventKind::OperationAccepted
         | EventKind::OperationRefused => true,
-        EventKind::Provisioned | EventKind::Rejected | EventKind::RolledBack | EventKind::AttentionNeeded => {
-            false
-        }
+        EventKind::Provisioned
+        | EventKind::Rejected
+        | EventKind::RolledBack
+        | EventKind::AttentionNeeded
+        | EventKind::Notice => false,
     }
 }
 

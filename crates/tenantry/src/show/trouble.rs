@@ -39,6 +39,11 @@ impl From<&Failure> for Trouble {
 }
 
 impl Trouble {
+    /// Something that is wrong.
+    pub fn of(code: Code, pointer: Option<String>, message: String) -> Self {
+        Self { code, class: None, pointer, message, advice: code.advice() }
+    }
+
     /// Lines after `indent` blanks: code and place, what was wrong, what to do.
     pub fn lines(&self, style: Style, indent: usize) -> Vec<String> {
         let mut head = style.red(self.code.as_str());

@@ -74,6 +74,12 @@ fn verbs(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Vec<St
         .filter(|run| matches!(run.state, RowState::Open { .. }));
     let rows = open.filter_map(|run| Some(RowName::new(plan?.rows.get(usize::from(run.row))?.name)));
     let decisions = rows.flat_map(|row| [OperationVerb::Approve(row.clone()), OperationVerb::Reject(row)]);
+    let seen = |verb: &OperationVerb| match verb {
+        OperationVerb::Approve(row) | OperationVerb::Reject(row) => {
+            Some(tenant.saga.as_ref()?.seen(plan?, plan?.index_of(row.as_str())?))
+        }
+        _ => None,
+    };
     let applies = |verb: &OperationVerb| {
         let operation = Operation {
             id: RequestId { source: "show".into(), id: "show".into() },
@@ -84,6 +90,7 @@ fn verbs(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Vec<St
                 tenant: Some(tenant.id),
             },
             expected_version: None,
+            seen: seen(verb),
             actor: Actor { name: "show".into(), verified: false },
             reason: "show".into(),
         };

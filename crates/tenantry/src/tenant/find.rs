@@ -4,7 +4,7 @@ use clap::Args;
 use tenantry_contracts::Environment;
 use tenantry_ports::{LaneRow, Row, TenantRow};
 use tenantry_postgres::Queries;
-use tenantry_saga::{Registry, Tenant, plans};
+use tenantry_saga::{Registry, Rules, Tenant, plans};
 
 use crate::out::{Refused, failed};
 use crate::settings::Find;
@@ -55,7 +55,7 @@ impl One {
     pub(crate) async fn fold(&self, store: &Queries) -> anyhow::Result<Found> {
         let row = self.row(store).await?;
         let history: Vec<Row> = store.history(row.tenant).await?;
-        let plans = plans::all(Vec::new());
+        let plans = plans::all(Rules::default());
         let told = timeline::tell(&history, &plans).map_err(|error| {
             failed(
                 "journal_unreadable",

@@ -1,4 +1,4 @@
-//! `tenantry tenant retry|cancel`: what a person decides goes out as a record; nothing is written here.
+//! `tenantry tenant retry|cancel|approve|reject`: what a person decides goes out as a record; nothing is written here.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use clap::Args as ClapArgs;
 use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
 use tenantry_contracts::{Lane, RequestId, Topic};
 use tenantry_ports::{Clock, Place};
-use tenantry_saga::plans;
+use tenantry_saga::{Rules, plans};
 use tokio::time::Instant;
 
 use super::find::{self, One};
 use crate::clock::SystemClock;
-use crate::request::{SOURCE, finish, fresh_id};
+use crate::request::{finish, fresh_id, source, user};
 use crate::settings::Find;
 use crate::show::Style;
 use crate::show::progress::Screen;
@@ -24,9 +24,10 @@ use crate::watch::{self, Ear};
 /// Exit codes: 0 taken up (with --watch: in service), 3 refused, 4 everything was undone, 5 a person must act, 6 no outcome
 /// in time.
 #[derive(Debug, ClapArgs)]
+#[group(id = "operation")]
 pub(super) struct Args {
     #[command(flatten)]
-    one: One,
+    pub(super) one: One,
     /// Why; it is part of the audit
     #[arg(short, long, env = "TENANTRY_REASON")]
     reason: String,
@@ -44,12 +45,16 @@ pub(super) struct Args {
     timeout_s: u64,
     /// Print one JSON document at the end instead of lines
     #[arg(long, env = "TENANTRY_JSON")]
-    json: bool,
+    pub(super) json: bool,
+    /// Who decides [default: the operating system's user]; not verified, and marked so in the audit
+    #[arg(long, env = "TENANTRY_ACTOR", value_name = "ACCOUNT")]
+    actor: Option<String>,
     #[command(flatten)]
-    find: Find,
+    pub(super) find: Find,
 }
 
-pub(super) async fn run(args: Args, verb: OperationVerb) -> anyhow::Result<ExitCode> {
+/// Publishes the verb and waits for its answer. `seen`: the digest of what the person saw, for a decision at a gate.
+pub(super) async fn run(args: Args, verb: OperationVerb, seen: Option<String>) -> anyhow::Result<ExitCode> {
     // An id alone does not say where its lane is; the store does.
     let target = match &args.one.which {
         Which::Slug(slug) => {
@@ -63,17 +68,18 @@ pub(super) async fn run(args: Args, verb: OperationVerb) -> anyhow::Result<ExitC
     let options = args.find.bus()?;
     let lane = Lane::of(&target.slug, watch::lanes(&options).await?).0;
     let operation = Operation {
-        id: RequestId { source: SOURCE.to_owned(), id: args.id.clone().unwrap_or_else(fresh_id) },
+        id: RequestId { source: source(), id: args.id.clone().unwrap_or_else(fresh_id) },
         verb,
         target,
         expected_version: args.expect_version,
-        actor: Actor { name: user(), verified: false },
+        seen,
+        actor: Actor { name: args.actor.clone().unwrap_or_else(user), verified: false },
         reason: args.reason.clone(),
     };
     let slug = &operation.target.slug;
     let style = Style::detect();
     let mut screen = Screen::new(style);
-    let mut story = Story::new(style, plans::all(Vec::new()), operation.id.clone(), args.watch);
+    let mut story = Story::new(style, plans::all(Rules::default()), operation.id.clone(), args.watch);
     let mut ear = Ear::open(&options, lane).await?;
     let (headers, value) = operation.encode(SystemClock::from_env()?.now())?;
     let key = Some(Bytes::copy_from_slice(slug.as_str().as_bytes()));
@@ -88,13 +94,4 @@ pub(super) async fn run(args: Args, verb: OperationVerb) -> anyhow::Result<ExitC
     let outcome = ear.follow(&mut story, (!args.json).then_some(&mut screen), until).await?;
     screen.done();
     finish(&story, outcome, args.json, args.timeout_s)
-}
-
-/// The operating system's user; nobody verified it.
-fn user() -> String {
-    let id = nix::unistd::Uid::current();
-    match nix::unistd::User::from_uid(id) {
-        Ok(Some(user)) => user.name,
-        _ => format!("uid {id}"),
-    }
 }

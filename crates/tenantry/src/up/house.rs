@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Args;
-use crate::fleet::{self, Worker};
+use crate::fleet::{self, Work, Worker};
 use crate::out::{self, Refused, failed, restart, usage};
 use crate::settings::{Home, Secret};
 
@@ -47,19 +47,23 @@ impl House {
         home: &Home,
         fleet: &Fleet,
         given: Option<Databases>,
-    ) -> Result<Self, Refused> {
-        let (bus, store) = tokio::join!(bus(args, home, fleet), databases(home, given));
+        needs: impl FnOnce(Secret) -> Result<Work, Refused>,
+    ) -> Result<(Self, Work), Refused> {
+        let (bus, store) = tokio::join!(bus(args, home, fleet), databases(home, given, needs));
         match (bus, store) {
-            (Ok(bus), Ok(store)) => Ok(Self {
-                kafka: bus.kafka,
-                lanes: bus.lanes,
-                embedded_broker: bus.broker.is_some(),
-                broker: bus.broker,
-                database_url: store.urls.store,
-                tenants_url: store.urls.tenants,
-                postgres: store.keeper.as_ref().map(|keeper| keeper.version.clone()),
-                keeper: store.keeper,
-            }),
+            (Ok(bus), Ok(store)) => Ok((
+                Self {
+                    kafka: bus.kafka,
+                    lanes: bus.lanes,
+                    embedded_broker: bus.broker.is_some(),
+                    broker: bus.broker,
+                    database_url: store.urls.store,
+                    tenants_url: store.urls.tenants,
+                    postgres: store.keeper.as_ref().map(|keeper| keeper.version.clone()),
+                    keeper: store.keeper,
+                },
+                store.work,
+            )),
             (bus, store) => {
                 let refused = [bus.as_ref().err().cloned(), store.as_ref().err().cloned()];
                 close(store.ok().and_then(|store| store.keeper), bus.ok().and_then(|bus| bus.broker)).await;
@@ -151,10 +155,15 @@ async fn lanes(args: &Args, kafka: &tenantry_kafka::Options, embedded: bool) -> 
 
 struct Stores {
     urls: Databases,
+    work: Work,
     keeper: Option<Keeper>,
 }
 
-async fn databases(home: &Home, given: Option<Databases>) -> Result<Stores, Refused> {
+async fn databases(
+    home: &Home,
+    given: Option<Databases>,
+    needs: impl FnOnce(Secret) -> Result<Work, Refused>,
+) -> Result<Stores, Refused> {
     let (urls, cluster) = match given {
         Some(urls) => (urls, None),
         None => {
@@ -165,9 +174,13 @@ async fn databases(home: &Home, given: Option<Databases>) -> Result<Stores, Refu
     let keeper = cluster.map(Keeper::start);
     let migrate = async { tenantry_postgres::migrate(urls.store.expose()).await.map_err(out::told) };
     let all = Worker::ALL.into();
-    let (migrated, prepared) = tokio::join!(migrate, fleet::prepare(&urls.tenants, &all));
+    let prepare = async {
+        let work = needs(urls.tenants.clone())?;
+        fleet::prepare(&work, &all).await.map(|()| work)
+    };
+    let (migrated, prepared) = tokio::join!(migrate, prepare);
     match migrated.and(prepared) {
-        Ok(()) => Ok(Stores { urls, keeper }),
+        Ok(work) => Ok(Stores { urls, work, keeper }),
         Err(refused) => {
             close(keeper, None).await;
             Err(refused)

@@ -20,7 +20,7 @@ use crate::fleet::{self, OnFailure, Part, Setup, Worker};
 use crate::http::Listening;
 use crate::out::{self, Refused, failed};
 use crate::ready::{Ready, Role};
-use crate::settings::{Home, Kafka, Key, Lock, Running, Serve, Store, Tenants, Where, Work};
+use crate::settings::{Governance, Home, Kafka, Key, Lock, Running, Serve, Store, Tenants, Where, Work};
 use crate::signals::Signals;
 use house::{Databases, House};
 
@@ -58,6 +58,8 @@ pub struct Args {
     tenants: Tenants,
     #[command(flatten)]
     key: Key,
+    #[command(flatten)]
+    governance: Governance,
     #[command(flatten)]
     work: Work,
     #[command(flatten)]
@@ -169,11 +171,14 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
     http.answer(ready.clone(), last.clone())?;
     // Until the parts run, dropping it stops what answers.
     let answering = last.drop_guard();
-    let outbox = match &args.work.outbox {
-        Some(outbox) => outbox.clone(),
-        None => home.closed("outbox")?,
+    let rules = args.governance.rules()?;
+    let places = args.work.places(home.dir());
+    let receipt_key = match args.work.receipt_key()? {
+        Some(key) => key,
+        None => home.receipt_key(entropy)?,
     };
-    let house = House::open(args, &home, &identity.fleet, databases).await?;
+    let needs = |url| args.work.needs(url, places.clone(), Some(receipt_key), &args.governance, &rules);
+    let (house, work) = House::open(args, &home, &identity.fleet, databases, needs).await?;
     ready.store_found_right();
     tokio::spawn(ready.clone().watch_store(house.database_url.clone(), stop.clone()));
     let running = Running {
@@ -185,20 +190,18 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
         database_url: house.database_url.expose().to_owned(),
         tenants_url: house.tenants_url.expose().to_owned(),
         http: http_address,
-        outbox: outbox.clone(),
+        places,
+        governance: args.governance.clone(),
     };
     let setup = Setup {
         fleet: identity.fleet,
         lanes: house.lanes,
         member: Some(identity.member),
         master,
-        packs: args.work.packs.clone(),
+        rules,
+        work: Some(work),
         kafka: house.kafka.clone(),
         database_url: house.database_url.clone(),
-        tenants_url: Some(house.tenants_url.clone()),
-        outbox,
-        base_url: args.work.base_url.clone(),
-        concurrency: args.work.concurrency,
         clock,
         entropy,
         faults,

@@ -29,7 +29,7 @@ pub(super) fn block(up: &Up) -> String {
     row("tenants in", url_shown(&running.tenants_url), "");
     row("HTTP", format!("http://{}", running.http), "/metrics /healthz /readyz");
     row("data", up.home.dir().display().to_string(), "master.key in it opens all personal data: keep a copy");
-    row("mails", running.outbox.display().to_string(), "");
+    row("mails", running.places.outbox.display().to_string(), "");
     let place = if up.home.dir() == crate::settings::Where::default().data_dir() {
         String::new()
     } else {
@@ -59,7 +59,7 @@ pub(super) fn running(up: &Up) -> Value {
         "tenants_url": url_shown(&running.tenants_url),
         "http": format!("http://{}", running.http),
         "data_dir": up.home.dir(),
-        "outbox": running.outbox,
+        "places": running.places,
     })
 }
 
@@ -88,10 +88,8 @@ pub(super) fn settings(args: &Args) -> Result<Value, Refused> {
         "database_url": shown(args.store.url()?.as_ref(), "private"),
         "tenants_url": shown(args.tenants.url()?.as_ref(), "private"),
         "master_key": key,
-        "packs": args.work.packs,
-        "outbox": args.work.outbox.clone().unwrap_or_else(|| data.join("outbox")),
-        "base_url": args.work.base_url,
-        "concurrency": args.work.concurrency,
+        "rules": args.governance.shown(),
+        "work": args.work.shown(&data),
         "http": args.http.http,
         "faults": std::env::var("TENANTRY_FAULTS").ok(),
         "clock_offset_ms": std::env::var("TENANTRY_CLOCK_OFFSET_MS").ok(),

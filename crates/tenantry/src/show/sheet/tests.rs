@@ -10,7 +10,9 @@ use tenantry_contracts::result::{Failure, Said};
 use tenantry_contracts::{Class, Code, Fleet, Lane, Record, Sealed, Token, Topic};
 use tenantry_coordinator::{Cause, Entry};
 use tenantry_ports::Row;
-use tenantry_saga::{Born, Change, Heard, Moment, plans};
+use tenantry_saga::{Born, Change, Heard, Moment};
+
+use crate::show::thread;
 
 use super::super::timeline;
 use super::*;
@@ -43,9 +45,10 @@ impl World {
             tenant: "01919191-9191-7191-8191-919191919191".parse().unwrap(),
             id: heard.id.clone(),
             request: Arc::new(heard.request.seal(|_, _| Sealed::read("sealed".to_owned()))),
+            requesters: Vec::new(),
             traceparent: None,
         };
-        let (plans, now, mut n) = (plans::all(Vec::new()), Time(1_000), 0);
+        let (plans, now, mut n) = (thread::plans(), Time(1_000), 0);
         let (tenant, told) = Tenant::accept(&plans, Moment { now, paused_ms: 0, n: &mut n }, born).unwrap();
         let mut world = Self { plans, tenant, rows: Vec::new(), n, now };
         world.write(&told);

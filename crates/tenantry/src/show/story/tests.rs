@@ -1,10 +1,10 @@
 //! Golden pages: what people see of a request, from the records that the fleet says.
 
+use crate::show::thread;
 use tenantry_contracts::event::Assumed;
 use tenantry_contracts::operation::Actor;
 use tenantry_contracts::result::Failure;
-use tenantry_contracts::{Class, Code, Environment, Json, Lane, Refusal, RowName, Slug, audit};
-use tenantry_saga::plans;
+use tenantry_contracts::{Class, Code, Environment, Json, Lane, Refusal, RowName, Slug};
 
 use super::*;
 
@@ -23,44 +23,25 @@ fn tenant() -> TenantRef {
 }
 
 fn story(follow: bool) -> Story {
-    Story::new(Style::PLAIN, plans::all(Vec::new()), id(), follow)
+    Story::new(Style::PLAIN, thread::plans(), id(), follow)
 }
 
 fn audit(seq: i64, kind: AuditKind, state: State) -> AuditEvent {
     AuditEvent {
-        format: audit::FORMAT,
         fleet: "local".into(),
         chain: TENANT.into(),
         seq,
-        prev: String::new(),
-        kind,
         alias: None,
-        at: Time(1_000 + 100 * seq),
-        lane: Lane(0),
-        n: seq,
-        cause: None,
-        digest: None,
         tenant: Some(tenant()),
         state: Some(state),
-        saga: None,
-        plan: None,
-        row: None,
-        step: None,
-        token: None,
-        took_ms: None,
-        actor: None,
-        reason: None,
         operation: Some(id()),
-        decision: None,
-        failure: None,
-        commitment: None,
-        note: None,
+        ..AuditEvent::new(kind, Time(1_000 + 100 * seq), Lane(0), seq)
     }
 }
 
 fn started(seq: i64) -> AuditEvent {
     AuditEvent {
-        plan: Some(plans::PROVISION_1.reference()),
+        plan: Some(thread::THREAD.reference()),
         ..audit(seq, AuditKind::Started, State::Provisioning)
     }
 }
@@ -83,18 +64,7 @@ fn failure() -> Failure {
 }
 
 fn event(kind: EventKind, state: Option<State>) -> Event {
-    Event {
-        event: kind,
-        at: Time(5_000),
-        request: Some(id()),
-        tenant: state.map(|_| tenant()),
-        state,
-        saga: None,
-        assumed: Vec::new(),
-        refusal: None,
-        origin: None,
-        outputs: None,
-    }
+    Event { request: Some(id()), tenant: state.map(|_| tenant()), state, ..Event::new(kind, Time(5_000)) }
 }
 
 fn told(story: &mut Story, audits: &[AuditEvent]) -> Vec<String> {
@@ -133,8 +103,7 @@ fn a_request_is_told_from_accepted_to_active_whatever_topic_is_read_first() {
   ✓ database                843 ms
   ✓ credentials              20 ms
   ● ACTIVE                  500 ms  in all
-    database
-      schema         t_1"
+    database         t_1"
     );
     assert_eq!(story.outcome(), Some(Outcome::Done));
 }

@@ -1,0 +1,279 @@
+//! The workers by name, and their steps on their providers.
+
+use std::collections::BTreeSet;
+
+use clap::ValueEnum;
+use tenantry_contracts::{Json, MasterKey, StepName, WorkerName, steps};
+use tenantry_ports::{Bus, Clock, Entropy, Keys, Ledger};
+use tenantry_serve::Server;
+use tenantry_step::{Answer, Cx, Observed, Step, Trouble};
+use tenantry_worker_capacity::{Commit, Reserve};
+use tenantry_worker_config::Config;
+use tenantry_worker_credentials::Credentials;
+use tenantry_worker_database::Database;
+use tenantry_worker_identity::Identity;
+use tenantry_worker_notify::{Notify, Transport};
+use tenantry_worker_policy::Policy;
+use tenantry_worker_quota::Quota;
+use tenantry_worker_receipt::{Receipts, Signer};
+use tenantry_worker_secrets::Secrets;
+use tenantry_worker_storage::Storage;
+use tenantry_worker_validate::Validate;
+use tenantry_worker_verify::Verify;
+
+use super::Work;
+use crate::out::{Refused, usage};
+
+/// A worker, by the name of its crate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Worker {
+    /// Asks the policies whether it may be done.
+    Policy,
+    /// Checks requests, and claims what only one tenant can have.
+    Validate,
+    /// Sets aside what the tenant will need.
+    Capacity,
+    /// Makes the tenant's record, namespace and partitions.
+    Identity,
+    /// Makes the tenant's tables in PostgreSQL.
+    Database,
+    /// Makes the place for the tenant's files.
+    Storage,
+    /// Makes the tenant's keys.
+    Secrets,
+    /// Assigns what the tenant may use in a day.
+    Quota,
+    /// Puts the tenant's configuration in force.
+    Config,
+    /// Looks whether all is healthy and isolated.
+    Verify,
+    /// Writes the mail with the one-time link.
+    Credentials,
+    /// Seals the receipts.
+    Receipt,
+    /// Tells the contact and the admins.
+    Notify,
+}
+
+impl Worker {
+    /// All of them, in the order of their work.
+    pub const ALL: [Self; 13] = [
+        Self::Policy,
+        Self::Validate,
+        Self::Capacity,
+        Self::Identity,
+        Self::Database,
+        Self::Storage,
+        Self::Secrets,
+        Self::Quota,
+        Self::Config,
+        Self::Verify,
+        Self::Credentials,
+        Self::Receipt,
+        Self::Notify,
+    ];
+
+    /// Its name on the wire.
+    pub fn name(self) -> WorkerName {
+        match self {
+            Self::Policy => steps::policy::WORKER,
+            Self::Validate => steps::validate::WORKER,
+            Self::Capacity => steps::capacity::WORKER,
+            Self::Identity => steps::identity::WORKER,
+            Self::Database => steps::database::WORKER,
+            Self::Storage => steps::storage::WORKER,
+            Self::Secrets => steps::secrets::WORKER,
+            Self::Quota => steps::quota::WORKER,
+            Self::Config => steps::config::WORKER,
+            Self::Verify => steps::verify::WORKER,
+            Self::Credentials => steps::credentials::WORKER,
+            Self::Receipt => steps::receipt::WORKER,
+            Self::Notify => steps::notify::WORKER,
+        }
+    }
+
+    /// The names of all of them, for the topics.
+    pub fn names() -> Vec<WorkerName> {
+        Self::ALL.map(Self::name).to_vec()
+    }
+
+    /// Where its steps can be broken on purpose.
+    pub const fn points(self) -> &'static [&'static str] {
+        match self {
+            Self::Policy => tenantry_worker_policy::POINTS,
+            Self::Validate => tenantry_worker_validate::POINTS,
+            Self::Capacity => tenantry_worker_capacity::POINTS,
+            Self::Identity => tenantry_worker_identity::POINTS,
+            Self::Database => tenantry_worker_database::POINTS,
+            Self::Storage => tenantry_worker_storage::POINTS,
+            Self::Secrets => tenantry_worker_secrets::POINTS,
+            Self::Quota => tenantry_worker_quota::POINTS,
+            Self::Config => tenantry_worker_config::POINTS,
+            Self::Verify => tenantry_worker_verify::POINTS,
+            Self::Credentials => tenantry_worker_credentials::POINTS,
+            Self::Receipt => tenantry_worker_receipt::POINTS,
+            Self::Notify => tenantry_worker_notify::POINTS,
+        }
+    }
+}
+
+/// Every step on its provider.
+pub struct Steps {
+    policy: Policy,
+    validate: Validate,
+    reserve: Reserve,
+    commit: Commit,
+    identity: Identity,
+    database: Database,
+    storage: Storage,
+    secrets: Secrets,
+    quota: Quota,
+    config: Config,
+    verify: Verify,
+    credentials: Credentials,
+    receipts: Option<Receipts>,
+    notify: Notify,
+}
+
+/// What a look at a step's thing tells.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// What is there.
+    pub observed: Answer<Observed>,
+    /// What the step would answer.
+    pub foreseen: Answer<Option<Json>>,
+}
+
+impl Steps {
+    /// The steps, with what they need. Nothing is reached or made yet.
+    ///
+    /// # Errors
+    /// `receipt_key_invalid`, `mail_settings_invalid`, or the tenants' database has no address that can be read.
+    pub fn new(work: &Work, master: &MasterKey) -> Result<Self, Refused> {
+        let (pool, databases) = work.connect()?;
+        let places = &work.places;
+        let letters = &work.letters;
+        let invalid = |code| move |trouble: Trouble| usage(code, trouble.to_string());
+        let signer = work.receipt_key.as_ref().map(|key| Signer::from_pem(key.expose())).transpose();
+        let signer = signer.map_err(invalid("receipt_key_invalid"))?;
+        let transport = match &letters.smtp {
+            Some(url) => Transport::Smtp(url.expose().to_owned()),
+            None => Transport::Files(places.outbox.clone()),
+        };
+        let words = tenantry_worker_notify::Settings {
+            from: letters.from.clone(),
+            base_url: letters.base_url.clone(),
+            support_url: letters.support_url.clone(),
+        };
+        let notify = Notify::new(&places.outbox, transport, &letters.admins, words);
+        Ok(Self {
+            policy: Policy::new(pool.clone(), work.engine.clone()),
+            validate: Validate::new(pool.clone(), work.catalogue.clone()),
+            reserve: Reserve::new(pool.clone()),
+            commit: Commit::new(pool.clone()),
+            identity: Identity::new(pool.clone()),
+            database: Database::new(pool.clone(), databases.clone()),
+            storage: Storage::new(&places.storage, None),
+            secrets: Secrets::new(&places.secrets, master.clone()),
+            quota: Quota::new(pool.clone(), work.catalogue.clone()),
+            config: Config::new(pool.clone(), work.catalogue.clone()),
+            verify: Verify::new(
+                pool.clone(),
+                databases.clone(),
+                &places.storage,
+                &places.secrets,
+                master.clone(),
+            ),
+            credentials: Credentials::new(pool.clone(), databases, &places.outbox, &letters.base_url),
+            receipts: signer.map(|signer| Receipts::new(pool, &places.receipts, signer)),
+            notify: notify.map_err(invalid("mail_settings_invalid"))?,
+        })
+    }
+
+    /// The server with the steps of these workers.
+    pub fn serve<B: Bus, L: Ledger, K: Keys, C: Clock, E: Entropy>(
+        self,
+        mut server: Server<B, L, K, C, E>,
+        workers: &BTreeSet<Worker>,
+    ) -> Server<B, L, K, C, E> {
+        let serves = |worker| workers.contains(&worker);
+        if serves(Worker::Policy) {
+            server = server.with(self.policy);
+        }
+        if serves(Worker::Validate) {
+            server = server.with(self.validate);
+        }
+        if serves(Worker::Capacity) {
+            server = server.with(self.reserve).with(self.commit);
+        }
+        if serves(Worker::Identity) {
+            server = server.with(self.identity);
+        }
+        if serves(Worker::Database) {
+            server = server.with(self.database);
+        }
+        if serves(Worker::Storage) {
+            server = server.with(self.storage);
+        }
+        if serves(Worker::Secrets) {
+            server = server.with(self.secrets);
+        }
+        if serves(Worker::Quota) {
+            server = server.with(self.quota);
+        }
+        if serves(Worker::Config) {
+            server = server.with(self.config);
+        }
+        if serves(Worker::Verify) {
+            server = server.with(self.verify);
+        }
+        if serves(Worker::Credentials) {
+            server = server.with(self.credentials);
+        }
+        if let Some(receipts) = self.receipts.filter(|_| serves(Worker::Receipt)) {
+            server = server.with(receipts);
+        }
+        if serves(Worker::Notify) {
+            server = server.with(self.notify);
+        }
+        server
+    }
+
+    /// What is there of a step's thing, and what the step would answer. Read-only.
+    pub async fn look(&self, step: &StepName, cx: &Cx, input: &Json) -> Option<Looked> {
+        Some(match step {
+            step if *step == steps::policy::DECIDE => look(&self.policy, cx, input).await,
+            step if *step == steps::validate::REQUEST => look(&self.validate, cx, input).await,
+            step if *step == steps::capacity::RESERVE => look(&self.reserve, cx, input).await,
+            step if *step == steps::capacity::COMMIT => look(&self.commit, cx, input).await,
+            step if *step == steps::identity::CREATE => look(&self.identity, cx, input).await,
+            step if *step == steps::database::PROVISION => look(&self.database, cx, input).await,
+            step if *step == steps::storage::ALLOCATE => look(&self.storage, cx, input).await,
+            step if *step == steps::secrets::CREATE => look(&self.secrets, cx, input).await,
+            step if *step == steps::quota::ASSIGN => look(&self.quota, cx, input).await,
+            step if *step == steps::config::APPLY => look(&self.config, cx, input).await,
+            step if *step == steps::verify::TENANT => look(&self.verify, cx, input).await,
+            step if *step == steps::credentials::DELIVER => look(&self.credentials, cx, input).await,
+            step if *step == steps::receipt::SEAL => look(self.receipts.as_ref()?, cx, input).await,
+            step if *step == steps::notify::SEND => look(&self.notify, cx, input).await,
+            _ => return None,
+        })
+    }
+}
+
+async fn look<S: Step>(step: &S, cx: &Cx, input: &Json) -> Looked {
+    let bug = |what: &str| Trouble::no(tenantry_contracts::Code::Bug, tenantry_contracts::Class::Bug, what);
+    let input: S::Input = match input.read() {
+        Ok(input) => input,
+        Err(_) => {
+            let no = bug("the plan makes an input that the step does not read");
+            return Looked { observed: Err(no.clone()), foreseen: Err(no) };
+        }
+    };
+    let foreseen = match step.foresee(cx, &input).await {
+        Ok(Some(output)) => Json::of(&output).map(Some).map_err(|_| bug("an output without JSON form")),
+        Ok(None) => Ok(None),
+        Err(trouble) => Err(trouble),
+    };
+    Looked { observed: step.observe(cx, &input).await, foreseen }
+}
