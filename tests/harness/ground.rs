@@ -1,16 +1,18 @@
 //! The ground truth: what PostgreSQL itself says is there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio_postgres::{Client, NoTls};
 
-use super::up::Running;
+use super::up::{Places, Running};
 
 /// Connections to both databases.
 pub struct Ground {
     store: Client,
     tenants: Client,
+    places: Places,
 }
 
 /// A tenant as the store lists it.
@@ -29,7 +31,11 @@ pub struct TenantNow {
 impl Ground {
     /// Connects; waits while the server recovers.
     pub async fn of(running: &Running) -> Self {
-        Self { store: connect(&running.database_url).await, tenants: connect(&running.tenants_url).await }
+        Self {
+            store: connect(&running.database_url).await,
+            tenants: connect(&running.tenants_url).await,
+            places: running.places.clone(),
+        }
     }
 
     /// All tenants, by id.
@@ -45,35 +51,109 @@ impl Ground {
         rows.iter().map(now).map(|tenant| (tenant.id.clone(), tenant)).collect()
     }
 
-    /// Every schema and role in the tenants' database that is named after a tenant, by the tenant's id without hyphens.
+    /// Everything that is there of each tenant, by the tenant's id without hyphens: in PostgreSQL's own catalogues, in
+    /// the workers' tables, in their folders.
     pub async fn made(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let sql = "select 'schema', nspname::text from pg_namespace where nspname ~ '^t_[0-9a-f]{32}$'
-                   union all select 'role', rolname::text from pg_roles where rolname ~ '^[tr]_[0-9a-f]{32}$'";
         let mut made: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for row in self.tenants.query(sql, &[]).await.expect("the catalogues") {
-            let (kind, name): (String, String) = (row.get(0), row.get(1));
-            made.entry(name[2..].to_owned()).or_default().insert(kind);
+        let mut note = |id: &str, what: &str| {
+            made.entry(id.to_owned()).or_default().insert(what.to_owned());
+        };
+        let catalogues = "
+            select 'schema', substr(nspname, 3) from pg_namespace where nspname ~ '^t_[0-9a-f]{32}$'
+            union all select 'role', substr(rolname, 3) from pg_roles where rolname ~ '^[tr]_[0-9a-f]{32}$'
+            union all select 'database', substr(datname, 3) from pg_database where datname ~ '^d_[0-9a-f]{32}$'
+            union all select 'claim', replace(tenant::text, '-', '') from worker_validate.claim where tenant is not null
+            union all select 'reservation', replace(tenant::text, '-', '') from worker_capacity.reservation
+            union all select 'identity', replace(tenant::text, '-', '') from worker_identity.tenant
+            union all select 'quota', replace(tenant::text, '-', '') from worker_quota.record
+            union all select 'config', replace(tenant::text, '-', '') from worker_config.record
+            union all select 'report', replace(tenant::text, '-', '') from worker_verify.record
+            union all select 'receipts', replace(tenant::text, '-', '') from worker_receipt.record
+            union all select 'decision', replace(tenant::text, '-', '') from worker_policy.record";
+        for row in self.tenants.query(catalogues, &[]).await.expect("the catalogues") {
+            note(row.get(1), row.get(0));
+        }
+        // <storage>/<region>/t-<tenant>, <secrets>/<tenant>.keys
+        for region in entries(&self.places.storage) {
+            for bucket in entries(&region) {
+                if let Some(id) = name(&bucket).strip_prefix("t-") {
+                    note(&id.replace('-', ""), "storage");
+                }
+            }
+        }
+        for file in entries(&self.places.secrets) {
+            if let Some(id) = name(&file).strip_suffix(".keys") {
+                note(&id.replace('-', ""), "keys");
+            }
         }
         made
     }
 
     /// ACTIVE has everything, what was undone or refused has nothing, and nobody else has anything.
     pub async fn is_all_or_nothing(&self) {
+        const WHOLE: [&str; 11] = [
+            "claim",
+            "config",
+            "decision",
+            "identity",
+            "keys",
+            "quota",
+            "receipts",
+            "report",
+            "reservation",
+            "role",
+            "storage",
+        ];
         let tenants = self.tenants().await;
         let made = self.made().await;
         let by_id: BTreeMap<String, &TenantNow> =
             tenants.values().map(|tenant| (tenant.id.replace('-', ""), tenant)).collect();
-        let whole = BTreeSet::from(["schema".to_owned(), "role".to_owned()]);
         for (id, tenant) in &by_id {
+            let have: Vec<&str> = made.get(id).into_iter().flatten().map(String::as_str).collect();
             match tenant.state.as_str() {
-                "ACTIVE" => assert_eq!(made.get(id), Some(&whole), "{tenant:?}"),
-                "ROLLED_BACK" | "REJECTED" => assert_eq!(made.get(id), None, "{tenant:?} left something"),
+                "ACTIVE" => {
+                    // A tenant of the pooled kind has neither schema nor database of its own.
+                    let have: Vec<_> =
+                        have.into_iter().filter(|what| !["schema", "database"].contains(what)).collect();
+                    assert_eq!(have, WHOLE, "{tenant:?}");
+                }
+                "ROLLED_BACK" | "REJECTED" => assert_eq!(have, [""; 0], "{tenant:?} left something"),
                 _ => {}
             }
         }
         for id in made.keys() {
             assert!(by_id.contains_key(id), "something is there for a tenant that nobody knows: {id}");
         }
+    }
+
+    /// One digest over every row of every table of both databases, the catalogues of what is made in them, and every
+    /// file in the workers' folders: equal where nothing was written. Lane rows are left out: owners touch them.
+    pub async fn digest(&self) -> String {
+        let mut parts = Vec::new();
+        for client in [&self.store, &self.tenants] {
+            let tables = "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                          where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+                            and c.relname <> 'lane' order by 1";
+            for table in client.query(tables, &[]).await.expect("the tables") {
+                let table: String = table.get(0);
+                let sql = format!(
+                    "select coalesce(md5(string_agg(r::text, ',' order by r::text)), '') from {table} r"
+                );
+                let digest: String = client.query_one(&sql, &[]).await.expect("a table can be read").get(0);
+                parts.push(format!("{table} {digest}"));
+            }
+        }
+        let made = "select 'sequence', schemaname || '.' || sequencename || ' ' || coalesce(last_value::text, '') from pg_sequences
+                    union all select 'database', datname::text from pg_database union all select 'role', rolname::text from pg_roles
+                    union all select 'schema', nspname::text from pg_namespace where nspname not like 'pg_%' order by 1, 2";
+        for row in self.tenants.query(made, &[]).await.expect("the catalogues") {
+            parts.push(format!("{} {}", row.get::<_, String>(0), row.get::<_, String>(1)));
+        }
+        let Places { outbox, storage, secrets, receipts } = &self.places;
+        for root in [outbox, storage, secrets, receipts] {
+            files(root, &mut parts);
+        }
+        parts.join("\n")
     }
 
     /// Waits until every lane has heard everything that stands on its topics, and has said everything it committed.
@@ -147,4 +227,28 @@ async fn connect(url: &str) -> Client {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Every file below a folder, with its content.
+fn files(folder: &Path, parts: &mut Vec<String>) {
+    let mut found = entries(folder);
+    found.sort();
+    for path in found {
+        if path.is_dir() {
+            parts.push(path.display().to_string());
+            files(&path, parts);
+        } else {
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            parts.push(format!("{} {bytes:?}", path.display()));
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

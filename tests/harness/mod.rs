@@ -6,4 +6,4 @@ mod up;
 
 pub use ground::{Ground, TenantNow};
 pub use topics::{Answers, Topics, outcome, request};
-pub use up::{Running, Up, binary};
+pub use up::{Places, Running, Up, binary};

@@ -34,8 +34,21 @@ pub struct Running {
     pub tenants_url: String,
     /// The probes.
     pub http: std::net::SocketAddr,
-    /// The mails.
+    /// The workers' folders.
+    pub places: Places,
+}
+
+/// The folders of the workers.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Places {
+    /// Mails.
     pub outbox: PathBuf,
+    /// Tenants' files.
+    pub storage: PathBuf,
+    /// Tenants' sealed keys.
+    pub secrets: PathBuf,
+    /// Receipts.
+    pub receipts: PathBuf,
 }
 
 /// `tenantry up` on a folder of its own.
@@ -73,6 +86,12 @@ impl Up {
             child.kill().expect("a child can be killed");
             child.wait().expect("a child can be waited for");
         }
+    }
+
+    /// Starts it again on the same folder, with other faults armed.
+    pub fn start_again_with(&mut self, faults: &str) {
+        faults.clone_into(&mut self.faults);
+        self.start_again();
     }
 
     /// Starts it again on the same folder.

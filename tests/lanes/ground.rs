@@ -2,7 +2,6 @@
 //! worker.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tenantry_postgres::{PgKeys, PgLedger, PgStore, Queries};
 use tenantry_serve::{ServeError, Server};
 use tenantry_testkit::broker::{AnyBroker, Kind};
 use tenantry_testkit::postgres::Postgres;
-use tenantry_tests::harness::{Running, Topics, request};
+use tenantry_tests::harness::{Places, Running, Topics, request};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -62,7 +61,7 @@ impl Ground {
             database_url: url.clone(),
             tenants_url: url.clone(),
             http: SocketAddr::from(([127, 0, 0, 1], 0)),
-            outbox: PathBuf::new(),
+            places: Places::default(),
         };
         let store = Queries::connect(&url).await.expect("the store");
         let worker = worker(&options, &url).await;

@@ -39,7 +39,7 @@ const _: () = assert!(PLAN.is_sound());
 
 /// The plan of three steps and nothing else.
 pub(crate) fn registry() -> Registry {
-    Registry::new([&THREE], [])
+    Registry::new([&THREE], tenantry_saga::Rules::default())
 }
 
 /// What a step is told.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tenantry::fleet::Worker;
 use tenantry_contracts::event::EventKind;
 use tenantry_contracts::{Code, Topic};
 use tenantry_ports::{Outgoing, Place};
@@ -56,7 +57,7 @@ async fn a_request_becomes_a_tenant(up: &Up, topics: &Topics, ground: &Ground) {
         "{}",
         String::from_utf8_lossy(&shown.stderr)
     );
-    let mails = std::fs::read_dir(&up.running.outbox).expect("the outbox").count();
+    let mails = std::fs::read_dir(&up.running.places.outbox).expect("the outbox").count();
     assert!(mails >= 1, "the claim link is delivered as a mail file");
 }
 
@@ -140,8 +141,7 @@ async fn after_the_pivot_a_person_decides(up: &Up, topics: &Topics) {
 async fn nothing_stands_in_clear(up: &Up, topics: &Topics, ground: &Ground) {
     let canaries = ["admin@acme-intel.example.com", "Lovelace"];
     let ours = vec![Topic::Events, Topic::Audit, Topic::Results, Topic::Operations, Topic::Quarantine];
-    let commands = ["validate", "database", "credentials"]
-        .map(|name| Topic::Commands(tenantry_contracts::WorkerName::new(name)));
+    let commands = Worker::ALL.map(|worker| Topic::Commands(worker.name()));
     let records = topics.read(ours.into_iter().chain(commands).collect()).await;
     let mut texts: Vec<(String, Vec<u8>)> = Vec::new();
     for record in records {
@@ -151,7 +151,7 @@ async fn nothing_stands_in_clear(up: &Up, topics: &Topics, ground: &Ground) {
     }
     texts.push(("log".into(), up.log().into_bytes()));
     // The claim link of the mail: a secret that may stand nowhere else.
-    let mail = std::fs::read_dir(&up.running.outbox)
+    let mail = std::fs::read_dir(&up.running.places.outbox)
         .expect("the outbox")
         .flatten()
         .find(|entry| entry.path().is_file());
@@ -182,8 +182,7 @@ async fn nothing_stands_in_clear(up: &Up, topics: &Topics, ground: &Ground) {
 async fn a_replay_changes_no_tenant(topics: &Topics, ground: &Ground) {
     ground.quiet(PATIENCE).await;
     let (before, lanes) = (ground.tenants().await, ground.lane_rows().await);
-    let commands = ["validate", "database", "credentials"]
-        .map(|name| Topic::Commands(tenantry_contracts::WorkerName::new(name)));
+    let commands = Worker::ALL.map(|worker| Topic::Commands(worker.name()));
     let all = [Topic::Requests, Topic::Operations, Topic::Results].into_iter().chain(commands).collect();
     let replayed = topics.replay(all).await;
     assert!(replayed > 100);

@@ -2,4 +2,6 @@
 //! PostgreSQL. The same fleet serves most of them, one after the other; each uses slugs of its own.
 
 mod bad_input;
+mod dry_run;
+mod killed;
 mod life;
