@@ -33,6 +33,7 @@ static THREE: Plan = PLAN;
 const PLAN: Plan = Plan {
     kind: Kind::Provision,
     version: 1,
+    known_as: &[],
     rows: &[row("one", 0, &[]), row("two", 1, &["one"]), row("three", 2, &["two"])],
 };
 const _: () = assert!(PLAN.is_sound());

@@ -105,6 +105,8 @@ async fn successful_tenant_provisioning() {
             ("tenant.saga.completed", ""),
         ],
     );
+    let named = ["Requested", "Started", "tenant.created", "tenant.validated", "Completed"];
+    assert_eq!(fleet.aliases("ten-001").await, named, "each exactly once");
     fleet.audit_verifies();
     fleet.ground.is_all_or_nothing().await;
 }

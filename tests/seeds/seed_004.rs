@@ -22,7 +22,7 @@ async fn the_job_with_retry_and_resume() {
         assert!(event.tenant.is_none() || event.operation.is_some(), "each event has its correlation id");
         aliases.extend(event.alias);
     }
-    assert_eq!(aliases, ["Requested", "Started", "Completed"]);
+    assert_eq!(aliases, ["Requested", "Started", "tenant.created", "Completed"]);
     let shown = fleet.show("acme");
     assert_eq!(
         (&shown["projection"]["lifecycle"], &shown["projection"]["health"]),

@@ -185,6 +185,18 @@ impl Fleet {
         events.into_iter().map(|(_, kind, row)| (kind, row)).collect()
     }
 
+    /// The names of seed 000 by which its audit events are known, in the order of the tenant's chain.
+    pub(crate) async fn aliases(&self, slug: &str) -> Vec<String> {
+        let mut known = std::collections::BTreeMap::new();
+        for record in self.topics.read(vec![Topic::Audit]).await {
+            let event = tenantry_contracts::audit::decode(&record).expect("an audit event");
+            if event.tenant.as_ref().is_some_and(|tenant| tenant.slug.as_str() == slug) {
+                known.insert(event.seq, event.alias);
+            }
+        }
+        known.into_values().flatten().collect()
+    }
+
     /// The audit of everything verifies.
     #[track_caller]
     pub(crate) fn audit_verifies(&self) {

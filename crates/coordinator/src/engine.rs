@@ -119,7 +119,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Coordinator<B, S, C, E> {
 
 fn group(options: &Options) -> Group {
     Group {
-        id: format!("{}.coordinator", options.fleet),
+        id: options.group(),
         member: options.member.clone(),
         topics: HEARD.to_vec(),
         resumes: false,

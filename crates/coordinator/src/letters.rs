@@ -2,6 +2,7 @@
 //! that passes them commits.
 
 use bytes::Bytes;
+use tenantry_contracts::letter::{self, Aside};
 use tenantry_contracts::{Lane, Record, Refusal, Slug, Topic};
 use tenantry_ports::{Outgoing, Place};
 
@@ -12,27 +13,11 @@ pub(crate) const FORWARDED_FROM: &str = "tenantry_forwarded_from";
 
 /// A record for the quarantine: its raw bytes, its own headers, and where it came from and why.
 pub(crate) fn quarantined(record: &Record, group: &str, refusal: &Refusal) -> Outgoing {
-    let mut headers = record.headers.clone();
-    let origin = record.origin();
-    let mut add = |name: &str, value: String| headers.push((name.to_owned(), Bytes::from(value)));
-    add("dlq_letter_id", origin.to_string());
-    add("dlq_original_topic", origin.topic.clone());
-    add("dlq_original_partition", origin.partition.to_string());
-    add("dlq_original_offset", origin.offset.to_string());
-    add("dlq_original_timestamp", record.at.0.to_string());
-    add("dlq_consumer_group", group.to_owned());
-    add("dlq_class", "poison".to_owned());
-    add("dlq_code", refusal.code.to_string());
-    add("dlq_summary", refusal.to_string());
-    // The names that other tools read.
-    add("kafka_dlt-original-topic", origin.topic.clone());
-    add("kafka_dlt-original-partition", origin.partition.to_string());
-    add("kafka_dlt-original-offset", origin.offset.to_string());
-    add("x-original-topic", origin.topic);
+    let aside = Aside { group, build: env!("CARGO_PKG_VERSION"), class: letter::POISON, refusal };
     Outgoing {
         place: Place { topic: Topic::Quarantine, partition: 0 },
         key: record.key.clone(),
-        headers,
+        headers: letter::headers(record, &aside),
         value: record.value.clone(),
         tag: LETTER_TAG,
     }

@@ -28,6 +28,11 @@ impl Options {
         Self { fleet, lanes, member: None, plans, default_plan: "starter".to_owned(), master, batch: 1000 }
     }
 
+    /// The consumer group's whole id; carries the fleet.
+    pub(crate) fn group(&self) -> String {
+        format!("{}.coordinator", self.fleet)
+    }
+
     /// The CloudEvents source of what the fleet says.
     pub(crate) fn source(&self) -> String {
         format!("/tenantry/{}", self.fleet)

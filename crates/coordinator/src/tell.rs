@@ -86,6 +86,7 @@ fn change(
         prev: held.head.prev(),
         cause: heard.origin.clone(),
         digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
+        alias: alias(&options.plans, saga, change).map(str::to_owned),
         tenant: Some(reference.clone()),
         state: Some(state),
         saga: saga.map(|saga| saga.id),
@@ -255,6 +256,17 @@ fn public(change: &Change) -> Option<EventKind> {
         AuditKind::GateDecided if change.by.is_some() => Some(EventKind::OperationAccepted),
         _ => None,
     }
+}
+
+/// The name by which a reader may know what happened: of the kind, else of the row that succeeded.
+fn alias(plans: &Registry, saga: Option<&Saga>, change: &Change) -> Option<&'static str> {
+    let of_row = || {
+        let done = matches!(change.what, AuditKind::StepSucceeded | AuditKind::GateDecided);
+        let saga = saga.filter(|_| done && change.failure.is_none())?;
+        let plan = plans.find(saga.kind, saga.version)?;
+        plan.known_as(plan.rows[usize::from(saga.rows.get(usize::from(change.run?))?.row)].name)
+    };
+    change.what.alias().or_else(of_row)
 }
 
 /// What an output says for the audit and for those who run the fleet. Most say nothing, and are not read for it.

@@ -21,6 +21,8 @@ pub struct Plan {
     pub version: u16,
     /// The rows. A row waits only for rows above it.
     pub rows: &'static [Row],
+    /// Rows whose success readers of the audit know by another name too.
+    pub known_as: &'static [(&'static str, &'static str)],
 }
 
 /// One row: a step, a gate, a wait, or the pivot.
@@ -198,6 +200,11 @@ impl Plan {
         index_of(self.rows, name, self.rows.len()).map(|at| at as u16)
     }
 
+    /// The name by which readers of the audit know the success of a row, where they have one.
+    pub fn known_as(&self, row: &str) -> Option<&'static str> {
+        self.known_as.iter().find(|(name, _)| *name == row).map(|(_, known)| *known)
+    }
+
     /// Kind and version, as in `provision/1`, with the digest of the printed plan.
     pub fn reference(&self) -> PlanRef {
         let digest = hex::encode(Sha256::digest(self.to_string().as_bytes()));
@@ -305,7 +312,10 @@ impl fmt::Display for Plan {
             for (class, then) in row.end.except.iter() {
                 write!(f, ", {} {then:?}", class.as_str())?;
             }
-            writeln!(f)?;
+            match self.known_as(row.name) {
+                Some(name) => writeln!(f, "; known as {name}")?,
+                None => writeln!(f)?,
+            }
         }
         Ok(())
     }

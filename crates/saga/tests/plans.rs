@@ -224,7 +224,7 @@ fn an_output_of_another_shape_is_a_bug_of_the_fleet_and_undoes_everything() {
 fn the_newest_version_begins_and_the_old_one_is_still_found() {
     let version = |version| -> &'static Plan {
         let rows = vec![step("a", &[], Then::Hold, ONCE)];
-        Box::leak(Box::new(Plan { version, kind: Kind::Provision, rows: rows.leak() }))
+        Box::leak(Box::new(Plan { version, kind: Kind::Provision, rows: rows.leak(), known_as: &[] }))
     };
     let registry = tenantry_saga::Registry::new([version(2), version(1)], Rules::default());
     assert_eq!(registry.newest(Kind::Provision).unwrap().version, 2);

@@ -19,6 +19,7 @@ const UNDOES: End = End::with(Then::Compensate, &[(Class::Config, Then::Hold)]);
 const PLAN: Plan = Plan {
     kind: Kind::Provision,
     version: 1,
+    known_as: &[],
     rows: &[
         Row {
             name: "check",

@@ -117,7 +117,7 @@ fn the_demo_shows_a_tenant_made_and_one_undone_and_proves_both() {
         "fault_injected",
         "undoing",
         "○ ROLLED_BACK",
-        "nothing: no schema, no role",
+        "nothing: no database, schema",
         "OK tenant.audit.events",
     ] {
         assert!(undone.contains(part), "{part} is missing in\n{undone}");
@@ -145,7 +145,7 @@ fn people_ask_look_retry_cancel_and_verify() {
     ];
     let (exit, first) = fleet.json(&ask);
     assert_eq!((exit, &first["outcome"], &first["state"]), (0, &"done".into(), &"ACTIVE".into()), "{first}");
-    assert_eq!(first["steps"].as_array().map(Vec::len), Some(3), "{first}");
+    assert_eq!(first["steps"].as_array().map(Vec::len), Some(14), "{first}");
     let (exit, again) = fleet.json(&ask);
     assert_eq!((exit, &again["answer"]["event"]), (0, &"request-duplicate".into()), "{again}");
     assert_eq!(again["tenant"]["id"], first["tenant"]["id"]);

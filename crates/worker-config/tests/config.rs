@@ -169,10 +169,10 @@ async fn what_cannot_be_in_force_is_refused_and_nothing_is_written() {
     for (input, code, class, at) in [
         (moved, Code::TemplateMoved, Class::Config, "/template/digest"),
         (
-            Input { customisation: sealed(r#"{"theme":1}"#), ..sound() },
+            Input { customisation: sealed(r#"{"skin":1}"#), ..sound() },
             Code::CustomisationNotAllowed,
             Class::Validation,
-            "/customisation/theme",
+            "/customisation/skin",
         ),
         (
             Input { customisation: sealed("[]"), ..sound() },

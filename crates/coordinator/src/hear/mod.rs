@@ -164,7 +164,7 @@ impl<E: Entropy> Hearing<'_, E> {
         refusal: &Refusal,
         answer: Option<(Event, String)>,
     ) -> Result<(), Bug> {
-        self.letters.push(letters::quarantined(record, "coordinator", refusal));
+        self.letters.push(letters::quarantined(record, &self.options.group(), refusal));
         let heard = self.heard(record);
         let note = Note { refusal: Some(refusal.clone()), ..Note::new(AuditKind::Quarantined) };
         self.note(&heard, &note, answer)

@@ -146,6 +146,8 @@ const PLAN: Plan = Plan {
             REVIEW,
         ),
     ],
+    // Seed 000's names.
+    known_as: &[("identity", "tenant.created"), ("approval.security", "tenant.validated")],
 };
 
 const _: () = assert!(PLAN.is_sound());

@@ -71,7 +71,7 @@ pub(crate) fn plan(rows: Vec<Row>) -> &'static Plan {
 
 /// A plan of this kind.
 pub(crate) fn plan_of(kind: Kind, rows: Vec<Row>) -> &'static Plan {
-    Box::leak(Box::new(Plan { kind, version: 1, rows: Box::leak(rows.into_boxed_slice()) }))
+    Box::leak(Box::new(Plan { kind, version: 1, rows: Box::leak(rows.into_boxed_slice()), known_as: &[] }))
 }
 
 fn input_of(view: &View<'_>) -> Result<Json, Failure> {

@@ -55,6 +55,7 @@ static SAGA_12: Plan = PLAN;
 const PLAN: Plan = Plan {
     kind: Kind::Provision,
     version: 1,
+    known_as: &[],
     rows: &[
         row("s1", 0, &[]),
         row("s2", 1, &["s1"]),

@@ -27,6 +27,7 @@ const fn step(
 pub(crate) static THREAD: Plan = Plan {
     kind: Kind::Provision,
     version: 1,
+    known_as: &[],
     rows: &[
         step(
             "validate",

@@ -26,12 +26,15 @@ fn parts_refuse_to_run_until_schema_and_topics_are_there_and_then_do_the_work_to
     std::fs::write(&key, "07".repeat(32)).unwrap();
     let (brokers, store, tenants) =
         (broker.address().to_string(), cluster.url("tenantry"), cluster.url("tenants"));
-    let outbox = folder.path().join("outbox");
+    let (receipt_key, outbox) = (folder.path().join("receipt.key"), folder.path().join("outbox"));
+    std::fs::write(&receipt_key, tenantry_worker_receipt::Signer::generate([7; 32]).0).unwrap();
     let env = [
         ("TENANTRY_BROKERS", brokers.as_str()),
         ("TENANTRY_DATABASE_URL", store.as_str()),
         ("TENANTRY_TENANTS_URL", tenants.as_str()),
         ("TENANTRY_MASTER_KEY_FILE", key.to_str().unwrap()),
+        ("TENANTRY_RECEIPT_KEY_FILE", receipt_key.to_str().unwrap()),
+        ("TENANTRY_DATA_DIR", folder.path().to_str().unwrap()),
         ("TENANTRY_OUTBOX", outbox.to_str().unwrap()),
     ];
     let run = |args: &[&str]| said(program(args).envs(env).output().unwrap());
@@ -53,8 +56,9 @@ fn parts_refuse_to_run_until_schema_and_topics_are_there_and_then_do_the_work_to
 
     let coordinator = Running::serve(&["coordinator", "--member", "coordinator-0"], &env);
     assert_eq!(coordinator.told["lanes"], 2);
-    let checks = Running::serve(&["worker", "validate"], &env);
-    let makes = Running::serve(&["worker", "database,credentials", "--member", "makes-0"], &env);
+    let checks = Running::serve(&["worker", "policy,validate,verify"], &env);
+    let makes = "capacity,identity,database,storage,secrets,quota,config,credentials,receipt,notify";
+    let makes = Running::serve(&["worker", makes, "--member", "makes-0"], &env);
 
     let mut request = program(&["request", "-f", "-", "--watch"]);
     let mut request = request.envs(env).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -69,7 +73,8 @@ fn parts_refuse_to_run_until_schema_and_topics_are_there_and_then_do_the_work_to
             .flatten()
             .filter(|file| file.path().extension().is_some_and(|e| e == "eml"))
             .count(),
-        1
+        2,
+        "the claim link, and the word that it is done"
     );
 
     for part in [coordinator, checks, makes] {

@@ -113,10 +113,10 @@ async fn a_customisation_outside_the_allow_list_or_against_a_rule_is_refused() {
     for (plan, text, code, at, said) in [
         (
             "enterprise",
-            r#"{"theme":"secret"}"#,
+            r#"{"skin":"secret"}"#,
             not,
-            "/customisation/theme",
-            "Customization theme not allowed for this template; allowed are /branding, /settings",
+            "/customisation/skin",
+            "Customization skin not allowed for this template; allowed are /branding, /settings",
         ),
         (
             "starter",
