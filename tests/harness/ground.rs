@@ -10,6 +10,7 @@ use super::up::{Places, Running};
 
 /// Connections to both databases.
 pub struct Ground {
+    store_url: String,
     store: Client,
     tenants: Client,
     places: Places,
@@ -32,6 +33,7 @@ impl Ground {
     /// Connects; waits while the server recovers.
     pub async fn of(running: &Running) -> Self {
         Self {
+            store_url: running.database_url.clone(),
             store: connect(&running.database_url).await,
             tenants: connect(&running.tenants_url).await,
             places: running.places.clone(),
@@ -190,7 +192,7 @@ impl Ground {
 
     /// Whether a text stands in clear in any column of any table of both databases.
     pub async fn holds(&self, text: &str) -> Vec<String> {
-        let mut places = Vec::new();
+        let mut places = self.journal_holds(text).await;
         for client in [&self.store, &self.tenants] {
             let tables = "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
                           where c.relkind = 'r' and n.nspname not in ('pg_catalog', 'information_schema')";
@@ -207,6 +209,26 @@ impl Ground {
                 if found > 0 {
                     places.push(table);
                 }
+            }
+        }
+        places
+    }
+}
+
+impl Ground {
+    /// The journal's rows that hold a text once they are read: they are stored shortened.
+    async fn journal_holds(&self, text: &str) -> Vec<String> {
+        let queries = tenantry_postgres::Queries::connect(&self.store_url).await.expect("the store");
+        let mut places = Vec::new();
+        for lane in queries.lanes().await.expect("the lanes") {
+            let mut next = 0;
+            loop {
+                let rows = queries.journal_scan(lane.lane, next, 500).await.expect("the journal");
+                let Some(last) = rows.last() else { break };
+                next = last.n + 1;
+                let holds = |bytes: &[u8]| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+                let found = rows.iter().filter(|row| holds(&row.entry) || holds(&row.facts));
+                places.extend(found.map(|row| format!("journal {} {}", row.lane, row.n)));
             }
         }
         places

@@ -17,6 +17,7 @@ mod gather;
 mod keys;
 mod ledger;
 mod migrate;
+mod pack;
 mod queries;
 mod store;
 mod tls;

@@ -1,11 +1,11 @@
 //! Rows as sqlx reads them, and as the ports name them.
 
-use bytes::Bytes;
 use tenantry_contracts::{Environment, Lane, Sealed, Slug, State, TenantId, Time};
 use tenantry_ports::{HeardAt, LaneRow, Row, TenantRow};
 use uuid::Uuid;
 
 use crate::Error;
+use crate::pack::unpack;
 
 pub(super) struct TenantRecord {
     pub(super) tenant: Uuid,
@@ -88,8 +88,8 @@ impl TryFrom<JournalRecord> for Row {
             seq: row.seq,
             prev_n: row.prev_n,
             at: Time(row.at),
-            entry: Bytes::from(row.entry),
-            facts: Bytes::from(row.facts),
+            entry: unpack(&row.entry).ok_or_else(|| strange("journal.entry", "a format of storage"))?,
+            facts: unpack(&row.facts).ok_or_else(|| strange("journal.facts", "a format of storage"))?,
         })
     }
 }

@@ -8,12 +8,13 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::settled::Plan;
+use crate::pack::pack;
 
 /// The batch as columns: one array for each parameter.
 #[derive(Default)]
 pub(super) struct Columns<'a> {
     lanes: Lanes<'a>,
-    rows: Rows<'a>,
+    rows: Rows,
     tenants: Tenants<'a>,
     requests: Requests<'a>,
     keys: SealedKeys<'a>,
@@ -36,15 +37,15 @@ struct Lanes<'a> {
 }
 
 #[derive(Default)]
-struct Rows<'a> {
+struct Rows {
     lane: Vec<i32>,
     n: Vec<i64>,
     tenant: Vec<Option<Uuid>>,
     seq: Vec<i64>,
     prev_n: Vec<i64>,
     at: Vec<i64>,
-    entry: Vec<&'a [u8]>,
-    facts: Vec<&'a [u8]>,
+    entry: Vec<Vec<u8>>,
+    facts: Vec<Vec<u8>>,
 }
 
 #[derive(Default)]
@@ -187,16 +188,16 @@ impl<'a> Lanes<'a> {
     }
 }
 
-impl<'a> Rows<'a> {
-    fn push(&mut self, row: &'a Row) {
+impl Rows {
+    fn push(&mut self, row: &Row) {
         self.lane.push(i32::from(row.lane.0));
         self.n.push(row.n);
         self.tenant.push(row.tenant.map(|tenant| tenant.0));
         self.seq.push(row.seq);
         self.prev_n.push(row.prev_n);
         self.at.push(row.at.0);
-        self.entry.push(&row.entry);
-        self.facts.push(&row.facts);
+        self.entry.push(pack(&row.entry));
+        self.facts.push(pack(&row.facts));
     }
 }
 

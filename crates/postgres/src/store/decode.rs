@@ -6,6 +6,8 @@ use tenantry_ports::{HeardAt, LaneRow, RequestRow, Row, StoreError, TenantRow};
 use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::FromSql;
 
+use crate::pack::unpack;
+
 /// The columns that [`journal`] reads, of a table `j`.
 macro_rules! journal_columns {
     () => {
@@ -48,8 +50,15 @@ pub(super) fn journal(row: &PgRow) -> Result<Row, StoreError> {
         seq: get(row, 3)?,
         prev_n: get(row, 4)?,
         at: Time(get(row, 5)?),
-        entry: Bytes::copy_from_slice(get(row, 6)?),
-        facts: Bytes::copy_from_slice(get(row, 7)?),
+        entry: unpacked(row, 6)?,
+        facts: unpacked(row, 7)?,
+    })
+}
+
+/// What a packed column holds.
+fn unpacked(row: &PgRow, column: usize) -> Result<Bytes, StoreError> {
+    unpack(get(row, column)?).ok_or_else(|| {
+        StoreError("a journal row is stored in a format that this program does not know".to_owned())
     })
 }
 
