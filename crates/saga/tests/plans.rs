@@ -25,7 +25,15 @@ fn a_published_plan_never_changes() {
     // A change of this text is a new version of the plan, beside the old one.
     let golden = include_str!("golden/provision-1.txt");
     let printed = format!("{}\nsha256 {}\n", plans::PROVISION_1, plans::PROVISION_1.reference().digest);
-    assert_eq!(printed, golden, "a published plan changed");
+    if printed != golden {
+        // Until the first release this may be what is wanted: it then takes the place of the old one.
+        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/provision-1.txt.new"), &printed)
+            .unwrap();
+    }
+    assert_eq!(
+        printed, golden,
+        "a published plan changed; how it prints now is in golden/provision-1.txt.new"
+    );
     let (text, digest) = golden.rsplit_once("\nsha256 ").unwrap();
     assert_eq!(hex::encode(Sha256::digest(text.as_bytes())), digest.trim_end());
     assert_eq!(plans::PROVISION_1.reference().name, "provision/1");

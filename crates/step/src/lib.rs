@@ -16,6 +16,7 @@ pub mod shelf;
 mod trouble;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
@@ -61,6 +62,39 @@ pub trait Step: Send + Sync + 'static {
         _input: &Self::Input,
     ) -> impl Future<Output = Answer<Option<Self::Output>>> + Send {
         std::future::ready(Ok(None))
+    }
+}
+
+/// A step that is shared is the same step.
+impl<S: Step> Step for Arc<S> {
+    const NAME: StepName = S::NAME;
+    const ONCE: bool = S::ONCE;
+    type Input = S::Input;
+    type Output = S::Output;
+
+    fn resource(&self, cx: &Cx, input: &S::Input) -> Resource {
+        S::resource(self, cx, input)
+    }
+
+    fn execute(&self, cx: &Cx, input: &S::Input) -> impl Future<Output = Answer<S::Output>> + Send {
+        S::execute(self, cx, input)
+    }
+
+    fn compensate(
+        &self,
+        cx: &Cx,
+        input: &S::Input,
+        made: Option<&S::Output>,
+    ) -> impl Future<Output = Answer<()>> + Send {
+        S::compensate(self, cx, input, made)
+    }
+
+    fn observe(&self, cx: &Cx, input: &S::Input) -> impl Future<Output = Answer<Observed>> + Send {
+        S::observe(self, cx, input)
+    }
+
+    fn foresee(&self, cx: &Cx, input: &S::Input) -> impl Future<Output = Answer<Option<S::Output>>> + Send {
+        S::foresee(self, cx, input)
     }
 }
 

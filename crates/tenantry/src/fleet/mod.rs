@@ -22,6 +22,7 @@ use crate::out::{Refused, restart};
 use crate::ready::{Ready, Role, Watched};
 use crate::settings::Secret;
 
+pub(crate) use work::tenants_pool;
 pub use work::{Letters, Places, Work, prepare, prepare_database};
 pub use workers::{Looked, Steps, Worker};
 

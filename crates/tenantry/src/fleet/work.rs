@@ -80,6 +80,14 @@ impl Work {
     }
 }
 
+/// A pool of connections to the tenants' database, for a command of a person.
+///
+/// # Errors
+/// `tenants_database`: the address cannot be read.
+pub(crate) fn tenants_pool(url: &Secret) -> Result<Pool, Refused> {
+    connect(url, 1).map(|(pool, _)| pool)
+}
+
 fn connect(url: &Secret, concurrency: usize) -> Result<(Pool, Databases), Refused> {
     let refused = |why: String| failed("tenants_database", why);
     let (mut config, tls) =

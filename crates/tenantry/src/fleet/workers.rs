@@ -1,6 +1,7 @@
 //! The workers by name, and their steps on their providers.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 use tenantry_contracts::{Json, MasterKey, StepName, WorkerName, steps};
@@ -119,20 +120,20 @@ impl Worker {
 
 /// Every step on its provider.
 pub struct Steps {
-    policy: Policy,
-    validate: Validate,
-    reserve: Reserve,
-    commit: Commit,
-    identity: Identity,
-    database: Database,
-    storage: Storage,
-    secrets: Secrets,
-    quota: Quota,
-    config: Config,
-    verify: Verify,
-    credentials: Credentials,
-    receipts: Option<Receipts>,
-    notify: Notify,
+    policy: Arc<Policy>,
+    validate: Arc<Validate>,
+    reserve: Arc<Reserve>,
+    commit: Arc<Commit>,
+    identity: Arc<Identity>,
+    database: Arc<Database>,
+    storage: Arc<Storage>,
+    secrets: Arc<Secrets>,
+    quota: Arc<Quota>,
+    config: Arc<Config>,
+    verify: Arc<Verify>,
+    credentials: Arc<Credentials>,
+    receipts: Option<Arc<Receipts>>,
+    notify: Arc<Notify>,
 }
 
 /// What a look at a step's thing tells.
@@ -167,95 +168,77 @@ impl Steps {
         };
         let notify = Notify::new(&places.outbox, transport, &letters.admins, words);
         Ok(Self {
-            policy: Policy::new(pool.clone(), work.engine.clone()),
-            validate: Validate::new(pool.clone(), work.catalogue.clone()),
-            reserve: Reserve::new(pool.clone()),
-            commit: Commit::new(pool.clone()),
-            identity: Identity::new(pool.clone()),
-            database: Database::new(pool.clone(), databases.clone()),
-            storage: Storage::new(&places.storage, None),
-            secrets: Secrets::new(&places.secrets, master.clone()),
-            quota: Quota::new(pool.clone(), work.catalogue.clone()),
-            config: Config::new(pool.clone(), work.catalogue.clone()),
-            verify: Verify::new(
+            policy: Arc::new(Policy::new(pool.clone(), work.engine.clone())),
+            validate: Arc::new(Validate::new(pool.clone(), work.catalogue.clone())),
+            reserve: Arc::new(Reserve::new(pool.clone())),
+            commit: Arc::new(Commit::new(pool.clone())),
+            identity: Arc::new(Identity::new(pool.clone())),
+            database: Arc::new(Database::new(pool.clone(), databases.clone())),
+            storage: Arc::new(Storage::new(&places.storage, None)),
+            secrets: Arc::new(Secrets::new(&places.secrets, master.clone())),
+            quota: Arc::new(Quota::new(pool.clone(), work.catalogue.clone())),
+            config: Arc::new(Config::new(pool.clone(), work.catalogue.clone())),
+            verify: Arc::new(Verify::new(
                 pool.clone(),
                 databases.clone(),
                 &places.storage,
                 &places.secrets,
                 master.clone(),
-            ),
-            credentials: Credentials::new(pool.clone(), databases, &places.outbox, &letters.base_url),
-            receipts: signer.map(|signer| Receipts::new(pool, &places.receipts, signer)),
-            notify: notify.map_err(invalid("mail_settings_invalid"))?,
+            )),
+            credentials: Arc::new(Credentials::new(
+                pool.clone(),
+                databases,
+                &places.outbox,
+                &letters.base_url,
+            )),
+            receipts: signer.map(|signer| Arc::new(Receipts::new(pool, &places.receipts, signer))),
+            notify: Arc::new(notify.map_err(invalid("mail_settings_invalid"))?),
         })
     }
 
     /// The server with the steps of these workers.
     pub fn serve<B: Bus, L: Ledger, K: Keys, C: Clock, E: Entropy>(
-        self,
-        mut server: Server<B, L, K, C, E>,
+        &self,
+        server: Server<B, L, K, C, E>,
         workers: &BTreeSet<Worker>,
     ) -> Server<B, L, K, C, E> {
-        let serves = |worker| workers.contains(&worker);
-        if serves(Worker::Policy) {
-            server = server.with(self.policy);
-        }
-        if serves(Worker::Validate) {
-            server = server.with(self.validate);
-        }
-        if serves(Worker::Capacity) {
-            server = server.with(self.reserve).with(self.commit);
-        }
-        if serves(Worker::Identity) {
-            server = server.with(self.identity);
-        }
-        if serves(Worker::Database) {
-            server = server.with(self.database);
-        }
-        if serves(Worker::Storage) {
-            server = server.with(self.storage);
-        }
-        if serves(Worker::Secrets) {
-            server = server.with(self.secrets);
-        }
-        if serves(Worker::Quota) {
-            server = server.with(self.quota);
-        }
-        if serves(Worker::Config) {
-            server = server.with(self.config);
-        }
-        if serves(Worker::Verify) {
-            server = server.with(self.verify);
-        }
-        if serves(Worker::Credentials) {
-            server = server.with(self.credentials);
-        }
-        if let Some(receipts) = self.receipts.filter(|_| serves(Worker::Receipt)) {
-            server = server.with(receipts);
-        }
-        if serves(Worker::Notify) {
-            server = server.with(self.notify);
-        }
-        server
+        workers.iter().fold(server, |server, worker| match worker {
+            Worker::Policy => server.with(self.policy.clone()),
+            Worker::Validate => server.with(self.validate.clone()),
+            Worker::Capacity => server.with(self.reserve.clone()).with(self.commit.clone()),
+            Worker::Identity => server.with(self.identity.clone()),
+            Worker::Database => server.with(self.database.clone()),
+            Worker::Storage => server.with(self.storage.clone()),
+            Worker::Secrets => server.with(self.secrets.clone()),
+            Worker::Quota => server.with(self.quota.clone()),
+            Worker::Config => server.with(self.config.clone()),
+            Worker::Verify => server.with(self.verify.clone()),
+            Worker::Credentials => server.with(self.credentials.clone()),
+            Worker::Receipt => match &self.receipts {
+                Some(receipts) => server.with(receipts.clone()),
+                None => server,
+            },
+            Worker::Notify => server.with(self.notify.clone()),
+        })
     }
 
     /// What is there of a step's thing, and what the step would answer. Read-only.
     pub async fn look(&self, step: &StepName, cx: &Cx, input: &Json) -> Option<Looked> {
         Some(match step {
-            step if *step == steps::policy::DECIDE => look(&self.policy, cx, input).await,
-            step if *step == steps::validate::REQUEST => look(&self.validate, cx, input).await,
-            step if *step == steps::capacity::RESERVE => look(&self.reserve, cx, input).await,
-            step if *step == steps::capacity::COMMIT => look(&self.commit, cx, input).await,
-            step if *step == steps::identity::CREATE => look(&self.identity, cx, input).await,
-            step if *step == steps::database::PROVISION => look(&self.database, cx, input).await,
-            step if *step == steps::storage::ALLOCATE => look(&self.storage, cx, input).await,
-            step if *step == steps::secrets::CREATE => look(&self.secrets, cx, input).await,
-            step if *step == steps::quota::ASSIGN => look(&self.quota, cx, input).await,
-            step if *step == steps::config::APPLY => look(&self.config, cx, input).await,
-            step if *step == steps::verify::TENANT => look(&self.verify, cx, input).await,
-            step if *step == steps::credentials::DELIVER => look(&self.credentials, cx, input).await,
-            step if *step == steps::receipt::SEAL => look(self.receipts.as_ref()?, cx, input).await,
-            step if *step == steps::notify::SEND => look(&self.notify, cx, input).await,
+            step if *step == steps::policy::DECIDE => look(&*self.policy, cx, input).await,
+            step if *step == steps::validate::REQUEST => look(&*self.validate, cx, input).await,
+            step if *step == steps::capacity::RESERVE => look(&*self.reserve, cx, input).await,
+            step if *step == steps::capacity::COMMIT => look(&*self.commit, cx, input).await,
+            step if *step == steps::identity::CREATE => look(&*self.identity, cx, input).await,
+            step if *step == steps::database::PROVISION => look(&*self.database, cx, input).await,
+            step if *step == steps::storage::ALLOCATE => look(&*self.storage, cx, input).await,
+            step if *step == steps::secrets::CREATE => look(&*self.secrets, cx, input).await,
+            step if *step == steps::quota::ASSIGN => look(&*self.quota, cx, input).await,
+            step if *step == steps::config::APPLY => look(&*self.config, cx, input).await,
+            step if *step == steps::verify::TENANT => look(&*self.verify, cx, input).await,
+            step if *step == steps::credentials::DELIVER => look(&*self.credentials, cx, input).await,
+            step if *step == steps::receipt::SEAL => look(&**self.receipts.as_ref()?, cx, input).await,
+            step if *step == steps::notify::SEND => look(&*self.notify, cx, input).await,
             _ => return None,
         })
     }
@@ -276,4 +259,63 @@ async fn look<S: Step>(step: &S, cx: &Cx, input: &Json) -> Looked {
         Err(trouble) => Err(trouble),
     };
     Looked { observed: step.observe(cx, &input).await, foreseen }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_contracts::{DataKey, Environment, Fleet, Slug, TenantId, Time, Token};
+    use tenantry_saga::{Rules, What, plans};
+    use tenantry_step::Keyring;
+
+    use super::*;
+    use crate::fleet::{Letters, Places};
+    use crate::settings::{Governance, Secret};
+
+    /// Nobody listens at the address, so nothing is found; that each step is there to be asked is the point.
+    fn steps() -> Steps {
+        let governance = Governance::default();
+        let place = || std::env::temp_dir().join("tenantry-nobody");
+        let work = Work {
+            tenants_url: Secret::new("postgres://nobody@127.0.0.1:1/nothing"),
+            places: Places { outbox: place(), storage: place(), secrets: place(), receipts: place() },
+            letters: Letters {
+                from: "no-reply@example.com".into(),
+                base_url: "https://example.com".into(),
+                support_url: "https://example.com".into(),
+                smtp: None,
+                admins: Vec::new(),
+            },
+            catalogue: governance.rules().unwrap().catalogue,
+            engine: governance.engine().unwrap(),
+            pools: governance.pools().unwrap(),
+            receipt_key: Some(Secret::new(tenantry_worker_receipt::Signer::generate([7; 32]).0)),
+            concurrency: 1,
+        };
+        Steps::new(&work, &MasterKey::new([7; 32])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_step_of_every_plan_has_a_worker_and_can_be_looked_at() {
+        let (steps, names) = (steps(), Worker::names());
+        let cx = Cx::new(
+            Fleet::new("local"),
+            TenantId::new(Time(0), [1; 10]),
+            Slug::parse("acme").unwrap(),
+            Environment::default(),
+            None,
+            Token(1),
+            Time(0),
+            Time(1_000),
+            [0; 32],
+            Keyring::new(DataKey::new([7; 32])),
+            Arc::new(()),
+        );
+        let nothing: Json = serde_json::from_str("{}").unwrap();
+        for row in plans::all(Rules::default()).plans().iter().flat_map(|plan| plan.rows) {
+            let What::Step { worker, step, .. } = &row.what else { continue };
+            assert!(names.contains(worker), "{worker} is not among the workers");
+            assert!(steps.look(step, &cx, &nothing).await.is_some(), "{step} cannot be looked at");
+        }
+        assert_eq!(names.len(), <Worker as ValueEnum>::value_variants().len(), "`ALL` names every worker");
+    }
 }
