@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Declares [`Code`] with its text on the wire and one line of what to do, so that no code can lack either.
+/// Declares [`Code`] with its text on the wire, one line of what to do, and its page, so that no code can lack one.
 macro_rules! codes {
     ($($(#[doc = $doc:literal])* $name:ident = $text:literal, $advice:literal;)*) => {
         /// Why something was refused or failed.
@@ -31,6 +31,11 @@ macro_rules! codes {
             /// What the reader can do about it, in one sentence.
             pub const fn advice(self) -> &'static str {
                 match self { $(Self::$name => $advice,)* }
+            }
+
+            /// Its page in the runbook (Markdown): cause, what to look at, what to do. Written by hand.
+            pub const fn page(self) -> &'static str {
+                match self { $(Self::$name => include_str!(concat!("../../../deploy/runbook/codes/", $text, ".md")),)* }
             }
         }
     };

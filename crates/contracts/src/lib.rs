@@ -12,6 +12,7 @@ pub mod event;
 pub mod fact;
 pub mod ids;
 pub mod json;
+pub mod letter;
 pub mod limits;
 pub mod operation;
 pub mod partition;
@@ -34,6 +35,7 @@ pub use ids::{
     Environment, Fleet, Lane, RequestId, RowName, SagaId, Slug, StepName, TenantId, Token, Verb, WorkerName,
 };
 pub use json::Json;
+pub use letter::Letter;
 pub use record::{Origin, Record};
 pub use sealed::{DataKey, MasterKey, Sealed};
 pub use state::{Flags, State};

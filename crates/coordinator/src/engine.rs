@@ -118,12 +118,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Coordinator<B, S, C, E> {
 }
 
 fn group(options: &Options) -> Group {
-    Group {
-        id: options.group(),
-        member: options.member.clone(),
-        topics: HEARD.to_vec(),
-        resumes: false,
-    }
+    Group { id: options.group(), member: options.member.clone(), topics: HEARD.to_vec(), resumes: false }
 }
 
 /// Opens something on the bus, five times at most.

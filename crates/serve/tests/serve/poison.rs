@@ -50,6 +50,8 @@ fn a_command_that_cannot_be_handled_gets_a_letter_and_its_question_an_answer() {
     let bytes = |name: &str| letter.headers.iter().find(|(have, _)| have == name).unwrap().1.clone();
     assert_eq!(bytes("kafka_dlt-original-partition")[..], [0, 0, 0, 1]);
     assert_eq!(bytes("kafka_dlt-original-offset")[..], [0; 8]);
+    let read = tenantry_contracts::Letter::read(&letter).unwrap();
+    assert_eq!((read.record.headers, read.record.value), (headers, raw), "it reads back as it was");
 
     assert_eq!(world.said(&asked), [Said::DeadLettered(origin(0))]);
     let said = world.noted("said");
