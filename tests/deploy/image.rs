@@ -39,7 +39,7 @@ fn the_dockerfile_copies_only_what_is_there_and_what_is_not_ignored() {
 #[test]
 fn the_dockerfile_copies_every_folder_that_the_build_reads() {
     let all = instructions();
-    for folder in ["crates", "tests", "migrations", "schemas", ".cargo", ".sqlx"] {
+    for folder in ["crates", "tests", "migrations", "schemas", "deploy/runbook", ".cargo", ".sqlx"] {
         assert!(all.iter().any(|line| line.starts_with(&format!("COPY {folder} "))), "{folder}");
     }
     let manifest = read("Cargo.toml");

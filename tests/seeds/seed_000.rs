@@ -123,7 +123,7 @@ async fn iam_misconfiguration_and_resource_allocation_failure() {
         }}})
         .to_string()
     };
-    std::fs::write(pools.path(), scarce(400)).expect("the pools");
+    std::fs::write(pools.path(), scarce(370)).expect("the pools");
     let path = pools.path().to_str().expect("a path").to_owned();
     let fleet = Fleet::start(
         "identity.before-partitions=no:slug:iam-*:class:config",
@@ -148,6 +148,9 @@ async fn iam_misconfiguration_and_resource_allocation_failure() {
     let text = refusal.map_or_else(|| shown.to_string(), |refusal| refusal.message.clone());
     assert!(text.contains("Insufficient resources: compute"), "it names what is missing: {text}");
     assert!(!text.contains("resources: compute, storage"), "and nothing else: {text}");
+
+    let full = fleet.run(&["capacity"]);
+    assert!(full.contains("nearly used up"), "an SRE sees which pool is short: {full}");
 
     // Capacity is added; the retry goes on from there.
     std::fs::write(pools.path(), scarce(100_000)).expect("the pools");

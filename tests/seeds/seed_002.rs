@@ -90,6 +90,9 @@ async fn the_admin_flow_and_the_self_serve_flow() {
     );
     assert!(of("TENANT_QUOTA_ASSIGNED").to_string().contains("10000000"));
 
+    let shown = fleet.run(&["tenant", "receipts", "acme-intel"]);
+    assert_eq!(shown.lines().filter(|line| line.contains("signed by")).count(), 3, "{shown}");
+
     // Guard failure: no receipt at all.
     let told = fleet
         .document(

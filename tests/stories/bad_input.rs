@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::{Code, Topic};
+use tenantry_contracts::{Code, Letter, Topic};
 use tenantry_ports::{Outgoing, Place};
 use tenantry_tests::harness::{Ground, Topics, Up, request};
 
@@ -114,7 +114,9 @@ async fn each_bad_record_gets_its_code_and_delays_nobody() {
             let letter =
                 letter.unwrap_or_else(|| panic!("{} is not in the quarantine with its raw bytes", case.what));
             assert_eq!(letter.header("dlq_code"), Some(case.code.as_str()), "{}", case.what);
-            assert_eq!(letter.header("dlq_original_topic"), Some("tenant.requests"), "{}", case.what);
+            let letter = Letter::read(letter).expect("a letter of the fleet");
+            assert_eq!(letter.record.topic, Topic::Requests, "{}", case.what);
+            assert_eq!(letter.group, format!("{}.coordinator", up.running.fleet), "{}", case.what);
         }
     }
     // Results and operations that make no sense lie in the quarantine too, and nobody stalls.

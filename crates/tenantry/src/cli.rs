@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bench, demo, faults, logs, migrate, out, plan, request, serve, sim, tenant, topics, up};
+use crate::{
+    audit, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request, serve, sim,
+    tenant, top, topics, up, why,
+};
 
 const EXITS: &str = "\
 Exit codes: 0 done or stopped; 1 it failed, or a check found something; 2 the command line or a setting is wrong;
@@ -33,7 +36,12 @@ enum Command {
     Serve(Box<serve::Args>),
     Request(Box<request::Args>),
     Tenant(Box<tenant::Args>),
+    Why(Box<why::Args>),
+    Top(Box<top::Args>),
+    Explain(explain::Args),
+    Dlq(Box<dlq::Args>),
     Audit(Box<audit::Args>),
+    Capacity(capacity::Args),
     /// Bring the databases to this program's version
     Migrate(migrate::Args),
     /// Make or verify the topics
@@ -71,7 +79,12 @@ impl Command {
             Self::Serve(args) => serve::run(*args).await,
             Self::Request(args) => request::run(*args).await,
             Self::Tenant(args) => tenant::run(*args).await,
+            Self::Why(args) => why::run(*args).await,
+            Self::Top(args) => top::run(*args).await,
+            Self::Explain(args) => explain::run(&args),
+            Self::Dlq(args) => dlq::run(*args).await,
             Self::Audit(args) => audit::run(*args).await,
+            Self::Capacity(args) => capacity::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Topics(args) => topics::run(args).await,
             Self::Plan(args) => plan::run(*args).await,
@@ -85,14 +98,20 @@ impl Command {
         match self {
             Self::Up(_) | Self::Serve(_) => "info",
             // They say themselves what is wrong; a client's passing troubles would only be in the way.
-            Self::Demo(_) | Self::Request(_) | Self::Tenant(_) | Self::Audit(_) => {
-                "error,librdkafka=off,rdkafka=off"
-            }
+            Self::Demo(_)
+            | Self::Request(_)
+            | Self::Tenant(_)
+            | Self::Why(_)
+            | Self::Dlq(_)
+            | Self::Audit(_)
+            | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",
+            // A line in between would tear the board.
+            Self::Top(_) => "off",
             // In a world of faults every warning is as it should be; what is broken, the report says.
             Self::Sim(_) => "off",
             // Its parts come and go, and every twentieth saga fails on purpose.
             Self::Bench(_) => "error,librdkafka=off,rdkafka=off,tenantry_kafka=off",
-            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) => "warn",
+            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) | Self::Explain(_) => "warn",
         }
     }
 }

@@ -5,9 +5,12 @@
 
 pub mod audit;
 pub mod bench;
+pub mod capacity;
 pub mod cli;
 pub mod clock;
 pub mod demo;
+pub mod dlq;
+pub mod explain;
 pub mod faults;
 pub mod fleet;
 pub mod http;
@@ -23,6 +26,8 @@ pub mod show;
 pub mod signals;
 pub mod sim;
 pub mod tenant;
+pub mod top;
 pub mod topics;
 pub mod up;
 pub mod watch;
+pub mod why;

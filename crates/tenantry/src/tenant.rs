@@ -1,9 +1,10 @@
 //! `tenantry tenant`: what there is, what became of it, and the verbs of people.
 
 mod decide;
-mod find;
+pub(crate) mod find;
 mod ls;
 mod operate;
+mod receipts;
 mod show;
 mod timeline;
 
@@ -23,6 +24,7 @@ enum What {
     Ls(ls::Args),
     Show(show::Args),
     Timeline(timeline::Args),
+    Receipts(receipts::Args),
     /// Go on from what failed (HELD, STUCK)
     Retry(operate::Args),
     /// Undo everything (until the pivot)
@@ -43,6 +45,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Ls(args) => ls::run(args).await,
         What::Show(args) => show::run(args).await,
         What::Timeline(args) => timeline::run(args).await,
+        What::Receipts(args) => receipts::run(args).await,
         What::Retry(args) => operate::run(args, OperationVerb::Retry, None).await,
         What::Cancel(args) => operate::run(args, OperationVerb::Cancel, None).await,
         What::Approve(args) => decide::run(args, true).await,

@@ -8,7 +8,7 @@ pub mod story;
 pub mod style;
 pub mod table;
 #[cfg(test)]
-mod thread;
+pub(crate) mod thread;
 pub mod timeline;
 pub mod trouble;
 pub mod turn;

@@ -362,7 +362,7 @@ impl Story {
         let took = took.map(duration).unwrap_or_default();
         let mut lines = vec![format!("  {mark} {word}{pad} {took:>9}  {note}")];
         if Outcome::of(state) == Some(Outcome::Parked) {
-            lines.push(format!("    next: tenantry tenant show {slug}"));
+            lines.push(format!("    next: tenantry why {slug}"));
         }
         if let Some(made) = &closing.outputs {
             let order: Vec<String> = self.steps.iter().map(|step| step.row.clone()).collect();

@@ -165,7 +165,7 @@ pub fn lines(style: Style, all: &[Told]) -> Vec<String> {
         }
         // What turns a saga round or ends it repeats the failure of the step.
         if let Some(failure) = told.failure.as_ref().filter(|_| told.row.is_some()) {
-            lines.extend(failure.lines(style, 20));
+            lines.extend(failure.in_short(style, 20));
         }
         if let Some(note) = &told.note {
             lines.extend(wrap(note, 20));

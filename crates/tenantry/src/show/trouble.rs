@@ -44,8 +44,18 @@ impl Trouble {
         Self { code, class: None, pointer, message, advice: code.advice() }
     }
 
-    /// Lines after `indent` blanks: code and place, what was wrong, what to do.
+    /// Lines after `indent` blanks: code and place, what was wrong, what to do; for the failure of a step also where its
+    /// page is. A refusal goes back to who asked, and is complete in itself.
     pub fn lines(&self, style: Style, indent: usize) -> Vec<String> {
+        let mut lines = self.in_short(style, indent);
+        if self.class.is_some() {
+            lines.push(format!("{:indent$}more: tenantry explain {}", "", self.code));
+        }
+        lines
+    }
+
+    /// The same without the page, for lists in which a code stands often.
+    pub fn in_short(&self, style: Style, indent: usize) -> Vec<String> {
         let mut head = style.red(self.code.as_str());
         if let Some(pointer) = &self.pointer {
             head.push_str(&format!(" at {pointer}"));
@@ -69,5 +79,17 @@ mod tests {
             "    slug_taken at /slug\n    the slug is held by another tenant\n    \
              next: choose another slug, or offboard the tenant that holds it"
         );
+    }
+
+    #[test]
+    fn the_failure_of_a_step_names_its_page() {
+        let failure = Failure {
+            code: Code::NoAnswer,
+            class: Class::UnknownOutcome,
+            pointer: None,
+            message: "nothing came".into(),
+        };
+        let lines = Trouble::from(&failure).lines(Style::PLAIN, 2);
+        assert_eq!(lines.last().map(String::as_str), Some("  more: tenantry explain no_answer"));
     }
 }

@@ -143,6 +143,7 @@ fn a_failed_step_and_its_undoing_are_told_with_code_and_advice() {
     fault_injected
     the switch database.before-probe is on
     next: switch the fault off (TENANTRY_FAULTS), then retry
+    more: tenantry explain fault_injected
   ↺ undoing everything that may be there, newest first
   ✓ database                 33 ms  undone
   ✓ validate                  5 ms  undone
@@ -209,8 +210,9 @@ fn a_retried_tenant_that_fails_again_is_parked() {
     fault_injected
     the switch database.before-probe is on
     next: switch the fault off (TENANTRY_FAULTS), then retry
+    more: tenantry explain fault_injected
   ■ HELD                    200 ms  in all; a person must act
-    next: tenantry tenant show acme"
+    next: tenantry why acme"
     );
     assert_eq!(story.outcome(), Some(Outcome::Parked));
 }

@@ -1,0 +1,7 @@
+//! Dead letters of a running fleet, as a person with the command line meets them: on the embedded broker and a real
+//! PostgreSQL, with workers that really put commands aside.
+
+mod failures;
+mod night;
+mod replay;
+mod requests;
