@@ -39,12 +39,21 @@ def verify(data, trusted, known):
     need(included(leaves, last["size"], last["root"], proof("proofs/inclusion.txt")), "records_not_in_log", member="proofs/inclusion.txt")
     return f"ok: {len(leaves)} records in {len(chains)} chains of {last['origin']}, whose log had {last['size']} records at {last['time']}"
 
-def end_of(line): return sure(set(line) == {"chain", "index", "seq", "digest"} and len(line["digest"]) == 64,
-                              (line["index"] + 0, line["chain"] + "", line["seq"] + 0, line["digest"]))
+def typed(value, **types):  # an object with exactly these members, of these types
+    sure(set(value) == set(types) and all(type(value[name]) is kind for name, kind in types.items()))
+    sure(all(len(text.encode()) >= 0 for text in value.values() if type(text) is str))
+    return value
+
+def end_of(line):
+    typed(line, chain=str, index=int, seq=int, digest=str)
+    return sure(len(bytes.fromhex(line["digest"])) == 32, (line["index"], line["chain"], line["seq"], line["digest"]))
 
 def selected(selection):
-    names = [piece["chain"] for piece in sure(selection["format"] == 1, selection)["chains"]]
-    return sure(len(set(names)) == len(names) and all(1 <= piece["first"] <= piece["last"] for piece in selection["chains"]), selection)
+    windows = {name: dict for name in ("from", "to") if name in selection}
+    for window in windows: typed(selection[window], **({"seq": int} if "seq" in selection[window] else {"time": str}))
+    pieces = [typed(piece, chain=str, first=int, last=int, prev=str) for piece in typed(selection, format=int, all=bool, chains=list, **windows)["chains"]]
+    distinct = len({piece["chain"] for piece in pieces}) == len(pieces) and selection["format"] == 1
+    return sure(distinct and all(1 <= piece["first"] <= piece["last"] for piece in pieces), selection)
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

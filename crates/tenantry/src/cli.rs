@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     audit, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request, serve, sim,
-    tenant, top, topics, up, why,
+    tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\
@@ -41,6 +41,7 @@ enum Command {
     Explain(explain::Args),
     Dlq(Box<dlq::Args>),
     Audit(Box<audit::Args>),
+    Verify(verify::Args),
     Capacity(capacity::Args),
     /// Bring the databases to this program's version
     Migrate(migrate::Args),
@@ -84,6 +85,7 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Dlq(args) => dlq::run(*args).await,
             Self::Audit(args) => audit::run(*args).await,
+            Self::Verify(args) => verify::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Topics(args) => topics::run(args).await,
@@ -111,7 +113,7 @@ impl Command {
             Self::Sim(_) => "off",
             // Its parts come and go, and every twentieth saga fails on purpose.
             Self::Bench(_) => "error,librdkafka=off,rdkafka=off,tenantry_kafka=off",
-            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) | Self::Explain(_) => "warn",
+            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) | Self::Explain(_) | Self::Verify(_) => "warn",
         }
     }
 }

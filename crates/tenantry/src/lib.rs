@@ -29,5 +29,6 @@ pub mod tenant;
 pub mod top;
 pub mod topics;
 pub mod up;
+pub mod verify;
 pub mod watch;
 pub mod why;

@@ -48,9 +48,11 @@ fn a_change_of_any_of_some_hundred_bytes_is_found() {
     every_change_is_found(400);
 }
 
+/// More of them: `TENANTRY_SLOW=1 TENANTRY_PLACES=10000 cargo test -p tenantry-audit --release --test bundle slow_a_change`.
 #[test]
-fn slow_a_change_of_any_of_ten_thousand_bytes_is_found() {
+fn slow_a_change_of_any_of_many_bytes_is_found() {
+    let wanted = || std::env::var("TENANTRY_PLACES").ok()?.parse().ok();
     if std::env::var_os("TENANTRY_SLOW").is_some() {
-        every_change_is_found(10_000);
+        every_change_is_found(wanted().unwrap_or(2_000));
     }
 }

@@ -95,3 +95,28 @@ fn a_seed_of_the_world_repeats_exactly_and_plans_are_shown() {
     assert_eq!(code, 0);
     assert!(plans.contains("provision/1") && plans.contains("pivot"), "{plans}");
 }
+
+#[test]
+fn a_bundle_is_verified_offline_and_a_changed_byte_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../audit/tests/bundle/golden.tar");
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let key = |entropy| tenantry_audit::Signer::from_entropy("tests.example", [entropy; 32]).unwrap();
+    std::fs::write(path("owner.pem"), key(1).public().to_pem()).unwrap();
+    std::fs::write(path("stranger.pem"), key(99).public().to_pem()).unwrap();
+    let run = |bundle: &str, key: &str| said(program(&["verify", bundle, "--key", key]).output().unwrap());
+
+    let (code, told, errors) = run(golden, &path("owner.pem"));
+    assert_eq!(code, 0, "{errors}");
+    assert!(told.contains("records in") && told.contains("chains"), "{told}");
+    let (code, told, _) = run(golden, &path("stranger.pem"));
+    assert!(code == 3 && told.contains("key_unknown"), "{code} {told}");
+
+    let mut bytes = std::fs::read(golden).unwrap();
+    let at = bytes.windows(12).position(|window| window == b"\"chain\":\"lan").expect("a record");
+    bytes[at + 10] ^= 1;
+    std::fs::write(path("changed.tar"), bytes).unwrap();
+    let (code, told, _) = run(&path("changed.tar"), &path("owner.pem"));
+    assert!(code == 1 && told.contains("member="), "{code} {told}");
+    assert_eq!(run(&path("nothing.tar"), &path("owner.pem")).0, 2);
+}
