@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tenantry_contracts::operation::OperationVerb;
-use tenantry_contracts::{RowName, State, TenantId, Topic};
+use tenantry_contracts::{Json, RowName, State, TenantId, Topic};
 use tenantry_ports::{Outgoing, Place, TenantRow};
 
 use crate::blows;
@@ -166,8 +166,10 @@ impl World {
                 continue;
             };
             let (Some(tenant), Some(outputs)) = (event.tenant, event.outputs) else { continue };
-            let Ok(outputs) = outputs.read::<BTreeMap<String, crate::steps::Made>>() else { continue };
-            if let Some(label) = outputs.get("label") {
+            // A gate's output stands among those of steps, and is of another shape.
+            let Ok(outputs) = outputs.read::<BTreeMap<String, Json>>() else { continue };
+            let label = outputs.get("label").and_then(|label| label.read::<crate::steps::Made>().ok());
+            if let Some(label) = label {
                 known.insert(tenant.id, label.id);
             }
         }
