@@ -152,3 +152,28 @@ pub struct Difference {
     /// What is there.
     pub have: Json,
 }
+
+impl Difference {
+    /// What differs at `path`; nothing where a side has no JSON form.
+    pub fn of(path: impl Into<String>, want: &impl Serialize, have: &impl Serialize) -> Option<Self> {
+        Some(Self { path: path.into(), want: Json::of(want).ok()?, have: Json::of(have).ok()? })
+    }
+}
+
+/// What an observation gathers, one comparison after another.
+#[derive(Default)]
+pub struct Differences(Vec<Difference>);
+
+impl Differences {
+    /// Keeps the difference where the two sides are not equal.
+    pub fn note<T: PartialEq + Serialize>(&mut self, path: &str, want: &T, have: &T) {
+        if want != have {
+            self.0.extend(Difference::of(path, want, have));
+        }
+    }
+
+    /// The thing is there and ours, with what was gathered.
+    pub fn ours(self) -> Observed {
+        Observed::Ours { differences: self.0 }
+    }
+}

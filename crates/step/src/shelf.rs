@@ -217,13 +217,13 @@ impl Place<'_> {
         let mut differences = Vec::new();
         let asked = digest(input);
         if *have != asked {
-            differences.extend(difference("/input", &asked, have));
+            differences.extend(Difference::of("/input", &asked, have));
         }
         if let Some(want) = want
             && serde_json::to_string(want).ok().as_ref() != Some(document)
         {
             let have: Option<Json> = serde_json::from_str(document).ok();
-            differences.extend(difference("/record", want, &have));
+            differences.extend(Difference::of("/record", want, &have));
         }
         Observed::Ours { differences }
     }
@@ -233,11 +233,6 @@ impl Place<'_> {
 pub fn digest(input: &impl Serialize) -> String {
     // An input came as JSON, so it has a JSON form.
     hex::encode(Sha256::digest(serde_json::to_vec(input).unwrap_or_default()))
-}
-
-/// One difference, where both sides have a JSON form; they always have.
-fn difference(path: &str, want: &impl Serialize, have: &impl Serialize) -> Option<Difference> {
-    Some(Difference { path: path.to_owned(), want: Json::of(want).ok()?, have: Json::of(have).ok()? })
 }
 
 fn foreign() -> Trouble {

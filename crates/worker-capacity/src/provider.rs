@@ -7,7 +7,7 @@
 
 use deadpool_postgres::Transaction;
 use tenantry_contracts::steps::capacity::{Committed, Input, Part, Reserved};
-use tenantry_contracts::{Class, Code, Json};
+use tenantry_contracts::{Class, Code};
 use tenantry_step::postgres::{Provider, literal};
 use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Trouble};
 use tokio_postgres::types::{ToSql, Type};
@@ -108,21 +108,16 @@ impl Held {
     fn differences(&self, input: &Input) -> Vec<Difference> {
         let mut differences = Vec::new();
         if self.region != input.region {
-            differences.extend(difference("/region".to_owned(), &input.region, &self.region));
+            differences.extend(Difference::of("/region", &input.region, &self.region));
         }
         for part in sums::wanted(&input.requirements) {
             let have = sums::amount(&self.answer.parts, &part.pool);
             if have != part.amount {
-                differences.extend(difference(format!("/parts/{}", part.pool), &part.amount, &have));
+                differences.extend(Difference::of(format!("/parts/{}", part.pool), &part.amount, &have));
             }
         }
         differences
     }
-}
-
-/// One difference, where both sides have a JSON form; they always have.
-fn difference<T: serde::Serialize>(path: String, want: &T, have: &T) -> Option<Difference> {
-    Some(Difference { path, want: Json::of(want).ok()?, have: Json::of(have).ok()? })
 }
 
 /// Sets all parts aside or none, in place of what the tenant held before. A repeat answers what was answered first.

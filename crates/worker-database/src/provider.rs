@@ -6,9 +6,9 @@
 
 use deadpool_postgres::{ClientWrapper, Object, Transaction};
 use tenantry_contracts::steps::database::Input;
-use tenantry_contracts::{Class, Code, Json};
+use tenantry_contracts::{Class, Code};
 use tenantry_step::postgres::{Databases, PgIdent, Provider};
-use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Trouble};
+use tenantry_step::{Answer, Cx, Differences, Observed, Resource, Trouble};
 use tokio_postgres::types::Type;
 
 use crate::Module;
@@ -213,7 +213,7 @@ pub(crate) async fn observe(job: &Job<'_>) -> Answer<Observed> {
         let have = if given { ledger.reached(module) } else { 0 };
         differences.note(&format!("/modules/{}", module.name), &i64::from(module.reached().version), &have);
     }
-    Ok(Observed::Ours { differences: differences.0 })
+    Ok(differences.ours())
 }
 
 /// What was applied to the tables that the tenant uses.
@@ -229,17 +229,4 @@ async fn ledger(job: &Job<'_>, tx: &Transaction<'_>, found: &Found) -> Answer<Le
     };
     let tx = job.provider.look(&mut client, job.cx).await?;
     Ledger::read(&tx, &job.names.schema).await
-}
-
-#[derive(Default)]
-struct Differences(Vec<Difference>);
-
-impl Differences {
-    fn note<T: PartialEq + serde::Serialize>(&mut self, path: &str, want: &T, have: &T) {
-        if want != have
-            && let (Ok(want), Ok(have)) = (Json::of(want), Json::of(have))
-        {
-            self.0.push(Difference { path: path.to_owned(), want, have });
-        }
-    }
 }

@@ -3,7 +3,7 @@
 
 use deadpool_postgres::Transaction;
 use tenantry_contracts::steps::identity::{Input, Namespace, Output, Partition};
-use tenantry_contracts::{Class, Code, Json};
+use tenantry_contracts::{Class, Code};
 use tenantry_step::postgres::Provider;
 use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Trouble};
 use tokio_postgres::types::{ToSql, Type};
@@ -160,16 +160,12 @@ pub(crate) async fn observe(provider: &Provider, cx: &Cx, input: &Input) -> Answ
     ]
     .into_iter()
     .filter(|(_, want, have)| want != have)
-    .filter_map(|(at, want, have)| difference(at.to_owned(), want, have))
+    .filter_map(|(at, want, have)| Difference::of(at, want, have))
     .collect();
-    differences
-        .extend(missing.filter_map(|lost| difference(format!("/partitions/{}", lost.kind), &true, &false)));
+    differences.extend(
+        missing.filter_map(|lost| Difference::of(format!("/partitions/{}", lost.kind), &true, &false)),
+    );
     Ok(Observed::Ours { differences })
-}
-
-/// One difference, where both sides have a JSON form; they always have.
-fn difference<T: serde::Serialize>(path: String, want: &T, have: &T) -> Option<Difference> {
-    Some(Difference { path, want: Json::of(want).ok()?, have: Json::of(have).ok()? })
 }
 
 /// What [`create`] would answer now. `None` where it would draw a number: only drawing it tells which.

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use tenantry_contracts::sealed::MasterKey;
 use tenantry_contracts::steps::secrets::{CREATE, Input, Output};
-use tenantry_contracts::{Class, Code, DataKey, Json, StepName};
-use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Step, Trouble};
+use tenantry_contracts::{Class, Code, DataKey, StepName};
+use tenantry_step::{Answer, Cx, Differences, Observed, Resource, Step, Trouble};
 
 use directory::Directory;
 use keys::{Keys, Level};
@@ -162,18 +162,18 @@ impl Step for Secrets {
         }
         let wanted = Wanted::of(input)?;
         let mut differences = Differences::default();
-        differences.note("/path", true, found.text.is_some());
-        differences.note("/remnants", false, found.remnants);
+        differences.note("/path", &true, &found.text.is_some());
+        differences.note("/remnants", &false, &found.remnants);
         match found.text.map(|text| Keys::open(cx, &self.master, &text)) {
             Some(Ok(keys)) => {
-                differences.note("/level", wanted.level.as_str(), keys.level.as_str());
-                differences.note("/generation", wanted.generation, keys.generation());
+                differences.note("/level", &wanted.level.as_str(), &keys.level.as_str());
+                differences.note("/generation", &wanted.generation, &keys.generation());
             }
-            Some(Err(Trouble::No { message, .. })) => differences.note("/key", "opens", &message),
+            Some(Err(Trouble::No { message, .. })) => differences.note("/key", &"opens", &message.as_str()),
             Some(Err(trouble)) => return Err(trouble),
             None => {}
         }
-        Ok(Observed::Ours { differences: differences.0 })
+        Ok(differences.ours())
     }
 
     /// A key's id is known only where the key stands.
@@ -183,18 +183,5 @@ impl Step for Secrets {
         wanted.stands(&keys)?;
         // Another level keeps the keys and their ids; another generation makes a key.
         Ok((keys.generation() == wanted.generation).then(|| wanted.output(cx, &keys)))
-    }
-}
-
-#[derive(Default)]
-struct Differences(Vec<Difference>);
-
-impl Differences {
-    fn note<T: PartialEq + serde::Serialize>(&mut self, path: &str, want: T, have: T) {
-        if want != have
-            && let (Ok(want), Ok(have)) = (Json::of(&want), Json::of(&have))
-        {
-            self.0.push(Difference { path: path.to_owned(), want, have });
-        }
     }
 }

@@ -11,8 +11,8 @@ mod usage;
 use std::path::{Path, PathBuf};
 
 use tenantry_contracts::steps::storage::{ALLOCATE, Input, Output};
-use tenantry_contracts::{Class, Code, Json, StepName};
-use tenantry_step::{Answer, Cx, Difference, Observed, Resource, Step, Trouble};
+use tenantry_contracts::{Class, Code, StepName};
+use tenantry_step::{Answer, Cx, Differences, Observed, Resource, Step, Trouble};
 
 use directory::Directory;
 use provider::{Bucket, Found, Provider};
@@ -115,25 +115,12 @@ impl Step for Storage {
             let used = self.provider.used(cx, have).await?;
             differences.note("/used_bytes", &used.min(input.quota_bytes), &used);
         }
-        Ok(Observed::Ours { differences: differences.0 })
+        Ok(differences.ours())
     }
 
     async fn foresee(&self, cx: &Cx, input: &Input) -> Answer<Option<Output>> {
         self.check(input)?;
         self.provider.find(cx).await?.or_refuse(&wanted(input))?;
         Ok(Some(output(cx, input)))
-    }
-}
-
-#[derive(Default)]
-struct Differences(Vec<Difference>);
-
-impl Differences {
-    fn note<T: PartialEq + serde::Serialize>(&mut self, path: &str, want: &T, have: &T) {
-        if want != have
-            && let (Ok(want), Ok(have)) = (Json::of(want), Json::of(have))
-        {
-            self.0.push(Difference { path: path.to_owned(), want, have });
-        }
     }
 }

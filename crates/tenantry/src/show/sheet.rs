@@ -10,7 +10,7 @@ use tenantry_contracts::{Flags, Json, RequestId, SagaId, State, Time, Verb};
 use tenantry_saga::{Direction, Registry, RowState, Run, Saga, Tenant, What};
 
 use super::code::Outcome;
-use super::style::{Style, duration, wrap};
+use super::style::{Style, duration, field, labelled};
 use super::timeline::Told;
 use super::trouble::Trouble;
 use super::turn::{Turn, turn};
@@ -217,18 +217,6 @@ impl SagaSheet {
         }
         lines
     }
-}
-
-fn field(name: &str, value: &str) -> String {
-    format!("  {name:<12}{value}")
-}
-
-fn labelled(name: &str, text: &str) -> Vec<String> {
-    let mut lines = wrap(text, 14);
-    if let Some(first) = lines.first_mut() {
-        *first = field(name, first.trim_start());
-    }
-    lines
 }
 
 fn saga_sheet(saga: &Saga, running: bool, plans: &Registry, paused_ms: i64, told: &[Told]) -> SagaSheet {

@@ -103,6 +103,20 @@ pub fn wrap(text: &str, indent: usize) -> Vec<String> {
     lines
 }
 
+/// A line of a page: its name in a column of twelve, then its value.
+pub fn field(name: &str, value: &str) -> String {
+    format!("  {name:<12}{value}")
+}
+
+/// A named text, wrapped under its value's column.
+pub fn labelled(name: &str, text: &str) -> Vec<String> {
+    let mut lines = wrap(text, 14);
+    if let Some(first) = lines.first_mut() {
+        *first = field(name, first.trim_start());
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

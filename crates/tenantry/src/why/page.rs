@@ -13,7 +13,7 @@ use super::tried::{Attempt, tried};
 use super::waits::Wait;
 use crate::show::code::Outcome;
 use crate::show::sheet::Sheet;
-use crate::show::style::{Style, count, duration, wrap};
+use crate::show::style::{Style, count, duration, field, labelled, wrap};
 use crate::show::table;
 use crate::show::timeline::Told;
 
@@ -305,16 +305,4 @@ impl Why {
         }
         labelled("shared by", &words)
     }
-}
-
-fn field(name: &str, value: &str) -> String {
-    format!("  {name:<12}{value}")
-}
-
-fn labelled(name: &str, text: &str) -> Vec<String> {
-    let mut lines = wrap(text, 14);
-    if let Some(first) = lines.first_mut() {
-        *first = field(name, first.trim_start());
-    }
-    lines
 }
