@@ -75,7 +75,8 @@ impl Signer {
         &self.public
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+    /// Signs these bytes as they are; whoever uses it frames them, so that no two meanings have the same bytes.
+    pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()
     }
 }
@@ -171,7 +172,8 @@ impl PublicKey {
         format!("{name}+{}+{}", hex::encode(self.hash()), STANDARD.encode(key))
     }
 
-    pub(crate) fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// Whether the key signed exactly these bytes.
+    pub fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
         let signature = Signature::from_slice(signature);
         signature.is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
     }

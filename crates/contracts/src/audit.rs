@@ -3,6 +3,8 @@
 //! Each tenant has a chain named by its id, each lane one named `lane-<k>`. `seq` counts from one without a gap;
 //! `prev` is the SHA-256 of the previous value's bytes, and for the first one that of a fixed tag and the chain's name.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,6 +87,9 @@ pub struct AuditEvent {
     /// Who: absent where the fleet itself acted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
+    /// The second person who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Actor>,
     /// The person's reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -100,6 +105,10 @@ pub struct AuditEvent {
     /// SHA-256 of the step's output, or of another thing that the event speaks of, hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commitment: Option<String>,
+    /// Salted commitments to the personal data that came with it, by field ([`crate::opening::Opening`]): whoever has an
+    /// opening can show what it was; once the tenant's key is destroyed, nobody can.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commitments: BTreeMap<String, String>,
     /// What else a reader should know, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -130,11 +139,13 @@ impl AuditEvent {
             token: None,
             took_ms: None,
             actor: None,
+            second: None,
             reason: None,
             operation: None,
             decision: None,
             failure: None,
             commitment: None,
+            commitments: BTreeMap::new(),
             note: None,
         }
     }
@@ -238,6 +249,26 @@ kinds! {
     Blocked = "tenant.blocked";
     /// An undo failed for good; `note` lists what remains.
     Stuck = "tenant.stuck";
+    /// A look was asked for, as the proof that a verb needs.
+    ProofAsked = "tenant.proof.asked";
+    /// The look does not prove what the verb needs; `note` says what is there.
+    ProofRefused = "tenant.proof.refused";
+    /// A step was given up by a person.
+    StepSkipped = "tenant.step.skipped";
+    /// An undo was done by hand.
+    StepMarkedDone = "tenant.step.marked-done";
+    /// The request was corrected; `commitment` is its new digest, `note` names the old one and what changed.
+    Corrected = "tenant.request.corrected";
+    /// Nothing may be destroyed from here on.
+    HoldPlaced = "tenant.hold.placed";
+    /// The hold was lifted.
+    HoldReleased = "tenant.hold.released";
+    /// Nothing new begins from here on.
+    Paused = "tenant.paused";
+    /// It goes on where it was paused.
+    Unpaused = "tenant.unpaused";
+    /// The key of the tenant's personal data is destroyed with this row.
+    Forgotten = "tenant.forgotten";
     /// A person's verb was taken up.
     OperationAccepted = "operator.accepted";
     /// A person's verb was refused.
@@ -254,6 +285,26 @@ kinds! {
     DeadLettered = "record.dead-lettered";
     /// Nobody owned the lane for a time; open deadlines moved by it.
     LanePaused = "lane.paused";
+    /// The lane asks nothing of a worker, or of any, from here on.
+    FleetPaused = "fleet.paused";
+    /// The lane asks again.
+    FleetResumed = "fleet.resumed";
+    /// The store ends before what was published; a person decided to go on with what it has. `note` says what is missing.
+    RestoreAccepted = "lane.restore-accepted";
+    /// Dead letters were replayed: one run of a manifest.
+    DlqReplayed = "dlq.replayed";
+    /// A dead letter was edited and published anew.
+    DlqEdited = "dlq.edited";
+    /// Dead letters were given up.
+    DlqExpired = "dlq.expired";
+    /// Verbs were sent to a frozen selection of tenants: one run of it.
+    BatchRun = "batch.run";
+    /// Evidence was exported.
+    EvidenceExported = "evidence.exported";
+    /// Personal data was opened.
+    OpeningsRead = "evidence.opened";
+    /// Another key signs from here on.
+    KeyRotated = "key.rotated";
 }
 
 #[cfg(test)]

@@ -146,6 +146,25 @@ codes! {
     /// The operation lacks a reason.
     ReasonMissing = "reason_missing", "give a reason with --reason; it is part of the audit";
 
+    /// The verb needs a second person.
+    SecondMissing = "second_missing", "let a second person answer for it: --second, and their signature where the fleet demands one";
+    /// The second person is the first one.
+    SecondIsActor = "second_is_actor", "somebody else must answer for it";
+    /// The fleet demands signatures, and this operation lacks one.
+    SignatureMissing = "signature_missing", "sign it: --sign-with, or `tenantry operation sign`";
+    /// A signature is not one of these words with that account's key.
+    SignatureInvalid = "signature_invalid", "sign it again with the key whose public half stands in the fleet's operators file";
+    /// The tenant is under a legal hold.
+    LegalHold = "legal_hold", "nothing of it may be destroyed; whoever placed the hold can release it, with a second person";
+    /// The step's own look does not prove what the verb needs.
+    ProofRefused = "proof_refused", "look at what the message says is there, remove or mend it, or let a second person answer for it";
+    /// No such row, or it is not in a state for this verb.
+    RowUnknown = "row_unknown", "look at `tenantry tenant show` for the rows of the running saga";
+    /// More tenants than the fleet allows in an hour would be undone.
+    BlastRadius = "blast_radius", "wait, or let a second person answer for more";
+    /// The store ends before what was published: it was restored from a backup.
+    StoreRestored = "store_restored", "look at what is missing, then restore a newer backup, or go on with `tenantry fleet accept-restore`";
+
     /// Whoever asked for the tenant must not approve it.
     ApproverIsRequester = "approver_is_requester", "somebody else with the gate's role must decide";
     /// This account may not decide at this gate.

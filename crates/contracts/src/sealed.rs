@@ -13,6 +13,7 @@ use chacha20poly1305::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{Fleet, TenantId};
 
@@ -77,6 +78,14 @@ impl DataKey {
         let bytes = BASE64.decode(text).map_err(|_| Unopenable)?;
         let clear = decrypt(&self.0, &place.associated(), &bytes)?;
         String::from_utf8(clear).map_err(|_| Unopenable)
+    }
+}
+
+impl DataKey {
+    /// The salt of commitments to this field. Hashed twice, so that no salt leads to that of a longer name.
+    pub(crate) fn salt(&self, place: &Place<'_>) -> [u8; 32] {
+        let inner = Sha256::new().chain_update(b"tenantry/1 salt\n").chain_update(self.0);
+        Sha256::digest(inner.chain_update(place.associated()).finalize()).into()
     }
 }
 

@@ -150,9 +150,12 @@ pub struct Flags {
     /// What is there differs from what should be.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drifted: bool,
-    /// Nothing may be destroyed.
+    /// Nothing may be destroyed: no undo begins, no key is given up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub legal_hold: bool,
+    /// Nothing new begins; what runs is heard.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
 }
 
 #[cfg(test)]

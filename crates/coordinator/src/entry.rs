@@ -7,7 +7,7 @@ use tenantry_audit::Head;
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::{Origin, Refusal, RequestId, TenantId, fact};
 use tenantry_ports::Row;
-use tenantry_saga::{Change, Tenant};
+use tenantry_saga::{By, Change, Tenant};
 
 /// The format of entries. A fold reads every format that ever was.
 pub(crate) const FORMAT: u16 = 1;
@@ -64,6 +64,12 @@ pub struct Note {
     /// Why not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refusal: Option<Refusal>,
+    /// The person behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Box<By>>,
+    /// The digest of what it speaks of, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commitment: Option<String>,
     /// In words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
@@ -71,7 +77,7 @@ pub struct Note {
 
 impl Note {
     pub(crate) fn new(what: AuditKind) -> Self {
-        Self { what, request: None, tenant: None, refusal: None, words: None }
+        Self { what, request: None, tenant: None, refusal: None, by: None, commitment: None, words: None }
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn missing<'a>(
                     (key, request.tenant, request.kind != Kind::Provision)
                 }
                 Item::Operation(_, Ok(operation)) => {
-                    let target = &operation.target;
+                    let Some(target) = &operation.target else { continue };
                     ((target.environment.clone(), target.slug.clone()), target.tenant, true)
                 }
                 _ => continue,

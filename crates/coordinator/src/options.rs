@@ -3,6 +3,8 @@
 use tenantry_contracts::{Fleet, MasterKey};
 use tenantry_saga::Registry;
 
+use crate::people::Operators;
+
 /// What a coordinator is told when it starts.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -18,6 +20,10 @@ pub struct Options {
     pub default_plan: String,
     /// What wraps the tenants' keys.
     pub master: MasterKey,
+    /// Whose verbs are taken up.
+    pub operators: Operators,
+    /// How many tenants a lane lets people turn back in an hour, unless a second person answers for more.
+    pub undo_limit: usize,
     /// The most records in one batch.
     pub batch: usize,
 }
@@ -25,7 +31,17 @@ pub struct Options {
 impl Options {
     /// The usual ones.
     pub fn new(fleet: Fleet, lanes: u16, plans: Registry, master: MasterKey) -> Self {
-        Self { fleet, lanes, member: None, plans, default_plan: "starter".to_owned(), master, batch: 1000 }
+        Self {
+            fleet,
+            lanes,
+            member: None,
+            plans,
+            default_plan: "starter".to_owned(),
+            master,
+            operators: Operators::default(),
+            undo_limit: 20,
+            batch: 1000,
+        }
     }
 
     /// The consumer group's whole id; carries the fleet.

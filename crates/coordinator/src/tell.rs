@@ -96,6 +96,7 @@ fn change(
         token: change.answered.map(|(token, _)| token),
         took_ms: change.answered.map(|(_, ms)| ms),
         actor: by.map(|by| by.actor.clone()),
+        second: by.and_then(|by| by.second.clone()),
         reason: by.map(|by| by.reason.clone()),
         operation: Some(by.map_or_else(
             || saga.map_or(&tenant.request_id, |saga| &saga.request_id).clone(),
@@ -180,6 +181,7 @@ pub(crate) fn note(
     answer: Option<(Event, String)>,
 ) -> Result<Told, serde_json::Error> {
     let chain = lane.lane.chain();
+    let by = note.by.as_deref();
     let head = Head { seq: lane.chain_seq, digest: lane.chain_head };
     let event = AuditEvent {
         fleet: options.fleet.to_string(),
@@ -189,6 +191,10 @@ pub(crate) fn note(
         cause: heard.origin.clone(),
         digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
         operation: note.request.clone(),
+        actor: by.map(|by| by.actor.clone()),
+        second: by.and_then(|by| by.second.clone()),
+        reason: by.map(|by| by.reason.clone()),
+        commitment: note.commitment.clone(),
         note: Some(words(note)).filter(|words| !words.is_empty()),
         ..AuditEvent::new(note.what, heard.now, lane.lane, n)
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tenantry_contracts::audit::{AuditKind, PlanRef};
-use tenantry_contracts::operation::Actor;
+use tenantry_contracts::operation::{Actor, Operation};
 use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Failure;
 use tenantry_contracts::{Json, RequestId, State, TenantId, Time, Token, Verb};
@@ -71,6 +71,9 @@ pub struct By {
     pub id: RequestId,
     /// The person.
     pub actor: Actor,
+    /// The second person who answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second: Option<Actor>,
     /// The reason.
     pub reason: String,
     /// What allowed it, where a rule did: for the audit.
@@ -178,6 +181,19 @@ pub enum Set {
     Undone,
     /// Its undo failed for good.
     Stuck,
+}
+
+impl By {
+    /// Whoever is behind an operation.
+    pub fn of(operation: &Operation) -> Self {
+        Self {
+            id: operation.id.clone(),
+            actor: operation.actor.clone(),
+            second: operation.second.clone(),
+            reason: operation.reason.clone(),
+            decision: None,
+        }
+    }
 }
 
 impl Change {

@@ -23,17 +23,13 @@ impl Story<'_> {
             let message = format!("the tenant is at version {}, not {expected}", self.tenant.version);
             return Err(Refusal::new(Code::VersionStale, message).at("/expected_version"));
         }
-        let by = By {
-            id: operation.id.clone(),
-            actor: operation.actor.clone(),
-            reason: operation.reason.clone(),
-            decision: None,
-        };
+        let by = By::of(operation);
         match &operation.verb {
             OperationVerb::Retry => self.retry(by),
             OperationVerb::Cancel => self.cancel(by),
             OperationVerb::Approve(row) => self.decide(row, true, operation.seen.as_deref(), by),
             OperationVerb::Reject(row) => self.decide(row, false, operation.seen.as_deref(), by),
+            verb => Err(self.not_allowed(verb.as_str())),
         }
     }
 

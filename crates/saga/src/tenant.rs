@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tenantry_contracts::operation::Target;
 use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Failure;
 use tenantry_contracts::{Flags, Json, RequestId, SagaId, State, TenantId, Time, Token, Verb};
@@ -288,6 +289,15 @@ impl Tenant {
         !self.saga.as_ref().is_some_and(|saga| saga.rows.iter().any(open))
             && (self.saga.is_some() || self.queue.is_empty() || self.state.is_final())
             && self.state != State::Requested
+    }
+
+    /// Its names, for an operation about it and no other.
+    pub fn target(&self) -> Target {
+        Target {
+            slug: self.request.slug.clone(),
+            environment: self.request.environment.clone(),
+            tenant: Some(self.id),
+        }
     }
 
     /// Whether it still holds its slug.

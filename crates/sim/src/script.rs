@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Operation, OperationVerb, Target};
 use tenantry_contracts::request::{self, TYPE};
 use tenantry_contracts::{Environment, Lane, RequestId, RowName, Slug, Time, Topic};
 use tenantry_ports::{Outgoing, Place};
@@ -153,16 +153,9 @@ pub fn verb(slug: &str, id: &str, verb: OperationVerb, lanes: u16, at: Time) -> 
         Err(_) => (None, 0),
     };
     let encoded = parsed.and_then(|slug| {
-        let operation = Operation {
-            id: RequestId { source: "/people".into(), id: id.to_owned() },
-            verb,
-            target: Target { slug, environment: Environment::default(), tenant: None },
-            expected_version: None,
-            seen: None,
-            actor: Actor { name: "ops".into(), verified: false },
-            reason: "because".into(),
-        };
-        operation.encode(at).ok()
+        let id = RequestId { source: "/people".into(), id: id.to_owned() };
+        let target = Target { slug, environment: Environment::default(), tenant: None };
+        Operation::new(id, verb, Some(target), "ops", "because").encode(at).ok()
     });
     let (headers, value) = encoded.unwrap_or_default();
     Outgoing {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tenantry_audit::{Breach, Expected, Flow, Head, Heard, Problem, Report, Verifier};
-use tenantry_contracts::audit::{self, AuditEvent, AuditKind, FORMAT};
+use tenantry_contracts::audit::{self, AuditEvent, AuditKind};
 use tenantry_contracts::event::TenantRef;
 use tenantry_contracts::{Environment, Lane, Origin, Slug, TenantId, Time};
 
@@ -24,38 +24,19 @@ pub(crate) fn tenant(at: u8) -> TenantId {
 
 /// The next record of a chain, linked to its head.
 pub(crate) fn event(chain: &str, owner: Option<u8>, head: &Head, kind: AuditKind) -> AuditEvent {
+    let at = Time(1_700_000_000_000 + head.seq);
     AuditEvent {
-        format: FORMAT,
         fleet: "test".to_owned(),
         chain: chain.to_owned(),
         seq: head.seq + 1,
         prev: head.prev(),
-        kind,
-        alias: kind.alias().map(str::to_owned),
-        at: Time(1_700_000_000_000 + head.seq),
-        lane: Lane(0),
-        n: 100 + head.seq,
-        cause: None,
-        digest: None,
         tenant: owner.map(|at| TenantRef {
             id: tenant(at),
             slug: Slug::parse("acme").unwrap(),
             environment: Environment::default(),
         }),
-        state: None,
-        saga: None,
-        plan: None,
-        row: None,
-        step: None,
-        token: None,
-        took_ms: None,
-        actor: None,
-        reason: None,
-        operation: None,
-        decision: None,
-        failure: None,
-        commitment: None,
         note: Some("a note".to_owned()),
+        ..AuditEvent::new(kind, at, Lane(0), 100 + head.seq)
     }
 }
 

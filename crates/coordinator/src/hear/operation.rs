@@ -1,12 +1,12 @@
-//! A person's verb: taken up in the tenant's chain, or refused in the lane's.
+//! A person's verb: taken up in the tenant's chain or the lane's, or refused in the lane's.
 
 use sha2::{Digest, Sha256};
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::operation::Operation;
+use tenantry_contracts::operation::{Deed, Operation, OperationVerb, Target};
 use tenantry_contracts::{Code, Lane, Record, Refusal, TenantId};
 use tenantry_ports::Entropy;
-use tenantry_saga::{Heard as Hears, Moment};
+use tenantry_saga::{By, Heard as Hears, Moment};
 
 use super::{Bug, Hearing, Stepped, reply};
 use crate::entry::Note;
@@ -15,7 +15,7 @@ use crate::tell;
 impl<E: Entropy> Hearing<'_, E> {
     pub(super) fn operation(&mut self, record: &Record, operation: &Operation) -> Result<Stepped, Bug> {
         let digest = Sha256::digest(record.value.as_deref().unwrap_or_default()).into();
-        let slug = operation.target.slug.as_str().to_owned();
+        let key = operation.key().to_owned();
         if let Some(row) = self.draft.request(self.found, &operation.id) {
             let (same, tenant) = (row.digest == digest, row.tenant);
             let refusal = (!same)
@@ -29,16 +29,16 @@ impl<E: Entropy> Hearing<'_, E> {
             answer.refusal.clone_from(&refusal);
             let what = if same { AuditKind::RequestDuplicate } else { AuditKind::OperationRefused };
             let note = Note { request: Some(operation.id.clone()), tenant, refusal, ..Note::new(what) };
-            self.note(&self.heard(record), &note, Some((answer, slug)))?;
+            self.note(&self.heard(record), &note, Some((answer, key)))?;
             return Ok(Stepped::Done);
         }
         if self.claimed.requests.contains(&operation.id) {
             return Ok(Stepped::Deferred);
         }
-        let target = self.target(operation);
-        let taken = match target {
-            Some(id) => self.take_up(record, operation, id)?,
-            None => Err(Refusal::new(Code::TenantUnknown, "no such tenant in this lane").at("/target")),
+        let target = operation.target.as_ref().and_then(|target| self.target(target));
+        let taken = match self.options.operators.verified(operation) {
+            Ok(verified) => self.take_up(record, &verified, target)?,
+            Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = taken {
             let mut answer = reply(EventKind::OperationRefused, self.now, record.origin());
@@ -60,15 +60,14 @@ impl<E: Entropy> Hearing<'_, E> {
                 )),
                 ..Note::new(AuditKind::OperationRefused)
             };
-            self.note(&self.heard(record), &note, Some((answer, slug)))?;
+            self.note(&self.heard(record), &note, Some((answer, key)))?;
         }
         self.remember(record, &operation.id, &digest, target);
         Ok(Stepped::Done)
     }
 
     /// The tenant that an operation is about: by id, else the one that holds the slug.
-    fn target(&mut self, operation: &Operation) -> Option<TenantId> {
-        let target = &operation.target;
+    fn target(&mut self, target: &Target) -> Option<TenantId> {
         if Lane::of(&target.slug, self.options.lanes) != self.lane.row.lane {
             return None;
         }
@@ -77,7 +76,50 @@ impl<E: Entropy> Hearing<'_, E> {
         self.wake(id).then_some(id)
     }
 
+    /// Takes it up in the chain of whom it is about.
     fn take_up(
+        &mut self,
+        record: &Record,
+        operation: &Operation,
+        target: Option<TenantId>,
+    ) -> Result<Result<(), Refusal>, Bug> {
+        if target.is_none() && operation.target.is_some() {
+            return Ok(Err(Refusal::new(Code::TenantUnknown, "no such tenant in this lane").at("/target")));
+        }
+        match &operation.verb {
+            OperationVerb::Attest(deed) => self.attest(record, operation, deed, target).map(Ok),
+            verb => match target {
+                Some(id) => self.operate(record, operation, id),
+                None => {
+                    let message = format!("this fleet does not know how to {} a lane", verb.as_str());
+                    Ok(Err(Refusal::new(Code::VerbNotAllowed, message).at("/verb")))
+                }
+            },
+        }
+    }
+
+    /// Writes a deed down in the lane's chain, also where it is about a tenant: its own chain grows by what happens to it.
+    fn attest(
+        &mut self,
+        record: &Record,
+        operation: &Operation,
+        deed: &Deed,
+        tenant: Option<TenantId>,
+    ) -> Result<(), Bug> {
+        let note = Note {
+            request: Some(operation.id.clone()),
+            tenant,
+            by: Some(Box::new(By::of(operation))),
+            commitment: Some(deed.digest.clone()),
+            words: Some(deed.note.clone()),
+            ..Note::new(deed.what.kind())
+        };
+        let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
+        answer.request = Some(operation.id.clone());
+        self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))
+    }
+
+    fn operate(
         &mut self,
         record: &Record,
         operation: &Operation,

@@ -146,19 +146,9 @@ pub(crate) fn born(at: u8, request: Request) -> Born {
 }
 
 pub(crate) fn operation(verb: OperationVerb) -> Operation {
-    Operation {
-        id: request_id("operation"),
-        verb,
-        target: Target {
-            slug: Slug::parse("acme").unwrap(),
-            environment: Environment::default(),
-            tenant: None,
-        },
-        expected_version: None,
-        seen: None,
-        actor: Actor { name: "ada".to_owned(), verified: false },
-        reason: "because".to_owned(),
-    }
+    let slug = Slug::parse("acme").unwrap();
+    let target = Target { slug, environment: Environment::default(), tenant: None };
+    Operation::new(request_id("operation"), verb, Some(target), "ada", "because")
 }
 
 pub(crate) type Told = Vec<(i64, Change)>;

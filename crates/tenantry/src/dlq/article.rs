@@ -77,7 +77,7 @@ impl Article {
             },
             Topic::Operations => {
                 let read = operation::decode_operation(record);
-                slug = read.as_ref().ok().map(|operation| operation.target.slug.to_string());
+                slug = read.as_ref().ok().map(|operation| operation.key().to_owned());
                 Subject::Operation(read.map(Box::new))
             }
             Topic::Results => {
@@ -95,7 +95,7 @@ impl Article {
     pub(super) fn tenant(&self) -> Option<TenantId> {
         match &self.subject {
             Subject::Command(question, _) => question.as_ref().map(|question| question.tenant),
-            Subject::Operation(Ok(operation)) => operation.target.tenant,
+            Subject::Operation(Ok(operation)) => operation.target.as_ref()?.tenant,
             Subject::Answer(Ok(answer)) => Some(answer.question.tenant),
             _ => None,
         }

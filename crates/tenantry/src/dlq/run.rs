@@ -171,8 +171,8 @@ impl<'a> Run<'a> {
         if let Some(second) = &head.approved_by {
             reason.push_str(&format!(", approved by {second} (unverified)"));
         }
-        let operation = verdict::retry(&past.tenant, id, version, head.actor.clone(), reason);
-        let slug = &operation.target.slug;
+        let operation = verdict::retry(&past.tenant, id, version, &head.actor.name, &reason);
+        let slug = &past.tenant.request.slug;
         let (headers, value) = operation.encode(self.house.now())?;
         let record = Outgoing {
             place: Place { topic: Topic::Operations, partition: Lane::of(slug, self.house.lanes).0 },

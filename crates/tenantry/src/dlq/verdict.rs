@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tenantry_contracts::command::Question;
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Operation, OperationVerb};
 use tenantry_contracts::result::{Answer, Said};
 use tenantry_contracts::{Code, Fleet, RequestId, Time, Verb};
 use tenantry_saga::{Heard, Moment, Registry, RowState, Tenant, What};
@@ -232,28 +232,18 @@ fn result(answer: &Answer, known: &Known<'_>) -> Judged {
 }
 
 /// The operation that asks afresh what holds a tenant.
-pub(super) fn retry(tenant: &Tenant, id: RequestId, version: i64, actor: Actor, reason: String) -> Operation {
+pub(super) fn retry(tenant: &Tenant, id: RequestId, version: i64, actor: &str, reason: &str) -> Operation {
+    // Whatever happens in between, only what was seen is answered.
     Operation {
-        id,
-        verb: OperationVerb::Retry,
-        target: Target {
-            slug: tenant.request.slug.clone(),
-            environment: tenant.request.environment.clone(),
-            tenant: Some(tenant.id),
-        },
-        // Whatever happens in between, only what was seen is answered.
         expected_version: Some(version),
-        seen: None,
-        actor,
-        reason,
+        ..Operation::new(id, OperationVerb::Retry, Some(tenant.target()), actor, reason)
     }
 }
 
 /// Whether the core itself would take up a retry.
 fn retry_applies(tenant: &Tenant, known: &Known<'_>) -> bool {
     let id = RequestId { source: "dlq".into(), id: "dlq".into() };
-    let actor = Actor { name: "dlq".into(), verified: false };
-    let operation = retry(tenant, id, tenant.version, actor, "dlq".into());
+    let operation = retry(tenant, id, tenant.version, "dlq", "dlq");
     let moment = Moment { now: known.now, paused_ms: 0, n: &mut i64::MAX.saturating_sub(1_000) };
     tenant.clone().hear(known.plans, moment, Heard::Operation(&operation)).is_ok()
 }

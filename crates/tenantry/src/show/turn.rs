@@ -1,7 +1,7 @@
 //! Whose turn it is with a tenant, and what a person can ask for.
 
 use serde::Serialize;
-use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Operation, OperationVerb};
 use tenantry_contracts::{RequestId, RowName, Time};
 use tenantry_saga::{Heard, Moment, Registry, RowState, Tenant, What};
 
@@ -81,18 +81,10 @@ fn verbs(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Vec<St
         _ => None,
     };
     let applies = |verb: &OperationVerb| {
+        let id = RequestId { source: "show".into(), id: "show".into() };
         let operation = Operation {
-            id: RequestId { source: "show".into(), id: "show".into() },
-            verb: verb.clone(),
-            target: Target {
-                slug: tenant.request.slug.clone(),
-                environment: tenant.request.environment.clone(),
-                tenant: Some(tenant.id),
-            },
-            expected_version: None,
             seen: seen(verb),
-            actor: Actor { name: "show".into(), verified: false },
-            reason: "show".into(),
+            ..Operation::new(id, verb.clone(), Some(tenant.target()), "show", "show")
         };
         let moment = Moment { now, paused_ms, n: &mut i64::MAX.saturating_sub(1_000) };
         tenant.clone().hear(plans, moment, Heard::Operation(&operation)).is_ok()

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args as ClapArgs;
-use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Operation, OperationVerb, Target};
 use tenantry_contracts::{Lane, RequestId, Topic};
 use tenantry_ports::{Clock, Place};
 use tenantry_saga::{Rules, plans};
@@ -67,27 +67,25 @@ pub(super) async fn run(args: Args, verb: OperationVerb, seen: Option<String>) -
     };
     let options = args.find.bus()?;
     let lane = Lane::of(&target.slug, watch::lanes(&options).await?).0;
+    let id = RequestId { source: source(), id: args.id.clone().unwrap_or_else(fresh_id) };
+    let actor = args.actor.clone().unwrap_or_else(user);
     let operation = Operation {
-        id: RequestId { source: source(), id: args.id.clone().unwrap_or_else(fresh_id) },
-        verb,
-        target,
         expected_version: args.expect_version,
         seen,
-        actor: Actor { name: args.actor.clone().unwrap_or_else(user), verified: false },
-        reason: args.reason.clone(),
+        ..Operation::new(id, verb, Some(target), &actor, &args.reason)
     };
-    let slug = &operation.target.slug;
+    let slug = operation.key();
     let style = Style::detect();
     let mut screen = Screen::new(style);
     let mut story = Story::new(style, plans::all(Rules::default()), operation.id.clone(), args.watch);
     let mut ear = Ear::open(&options, lane).await?;
     let (headers, value) = operation.encode(SystemClock::from_env()?.now())?;
-    let key = Some(Bytes::copy_from_slice(slug.as_str().as_bytes()));
+    let key = Some(Bytes::copy_from_slice(slug.as_bytes()));
     let place = Place { topic: Topic::Operations, partition: lane };
     let origin = watch::publish(&options, place, key, headers, value).await?;
     if !args.json {
         let verb = operation.verb.as_str();
-        screen.line(&format!("{}  {verb}  {}", style.title(slug.as_str()), style.dim(&origin.to_string())));
+        screen.line(&format!("{}  {verb}  {}", style.title(slug), style.dim(&origin.to_string())));
     }
     story.at(origin);
     let until = Instant::now() + Duration::from_secs(args.timeout_s);

@@ -117,8 +117,7 @@ impl World {
 
     fn operate(&mut self, verb: OperationVerb) {
         let id = RequestId { source: "ada".into(), id: self.n.to_string() };
-        let actor = Actor { name: "ada".into(), verified: false };
-        let mut operation = retry(&self.tenant, id, self.tenant.version, actor, "INC-1".into());
+        let mut operation = retry(&self.tenant, id, self.tenant.version, "ada", "INC-1");
         operation.verb = verb;
         let moment = Moment { now: self.now, paused_ms: 0, n: &mut self.n };
         let told = self.tenant.hear(&self.plans, moment, Heard::Operation(&operation)).unwrap();
@@ -297,8 +296,7 @@ fn requests_and_operations_go_back_where_they_can_be_read_and_nothing_was_decide
 
     let world = World::new();
     let id = RequestId { source: "ada".into(), id: "1".into() };
-    let actor = Actor { name: "ada".into(), verified: false };
-    let (headers, value) = retry(&world.tenant, id, 3, actor, "INC-1".into()).encode(Time(0)).unwrap();
+    let (headers, value) = retry(&world.tenant, id, 3, "ada", "INC-1").encode(Time(0)).unwrap();
     let operation = record(Topic::Operations, headers, &value);
     assert_eq!(verdict(&operation, Code::VersionUnknown, None, 0), Verdict::Replay);
     let refused = Some(EventKind::OperationRefused);
