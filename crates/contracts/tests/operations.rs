@@ -12,7 +12,7 @@ const RETRY: &str = r#"{"id":{"source":"cli","id":"1"},"verb":"retry","target":{
 #[test]
 fn an_operation_is_read_with_its_defaults() {
     let operation = decode_operation(&plain(RETRY)).unwrap();
-    assert_eq!(operation.target.environment.as_str(), "prod");
+    assert_eq!(operation.target.unwrap().environment.as_str(), "prod");
     assert!(!operation.actor.verified);
     let approve = RETRY.replace(r#""retry""#, r#"{"approve":"security"}"#);
     assert_eq!(

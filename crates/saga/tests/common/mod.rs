@@ -6,7 +6,7 @@ pub(crate) mod provision;
 use std::sync::Arc;
 
 use tenantry_contracts::command::Question;
-use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Operation, OperationVerb, Target};
 use tenantry_contracts::request::{Admin, Kind, Request};
 use tenantry_contracts::result::{Failure, Said};
 use tenantry_contracts::{
