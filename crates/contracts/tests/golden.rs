@@ -113,7 +113,24 @@ fn operations_read_and_print_back_with_every_verb() {
         let at = Time::parse(&header(&record, "ce_time")).unwrap();
         same(&name, &record, operation.encode(at).unwrap());
     }
-    assert_eq!(verbs, BTreeSet::from(["retry", "cancel", "approve", "reject"]));
+    let every = [
+        "retry",
+        "cancel",
+        "approve",
+        "reject",
+        "rerun",
+        "correct",
+        "skip",
+        "mark-done",
+        "hold",
+        "release",
+        "pause",
+        "resume",
+        "forget",
+        "attest",
+        "accept-restore",
+    ];
+    assert_eq!(verbs, BTreeSet::from(every));
 }
 
 #[test]
