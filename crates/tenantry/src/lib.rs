@@ -8,6 +8,7 @@ pub mod bench;
 pub mod capacity;
 pub mod cli;
 pub mod clock;
+pub mod deed;
 pub mod demo;
 pub mod dlq;
 pub mod explain;

@@ -3,23 +3,21 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args as ClapArgs;
 use tenantry_contracts::operation::{Operation, OperationVerb, Target};
-use tenantry_contracts::{Lane, RequestId, Topic};
-use tenantry_ports::{Clock, Place};
+use tenantry_contracts::{Lane, RequestId};
 use tenantry_saga::{Rules, plans};
 use tokio::time::Instant;
 
 use super::find::{self, One};
-use crate::clock::SystemClock;
+use crate::deed;
 use crate::request::{finish, fresh_id, source, user};
 use crate::settings::Find;
 use crate::show::Style;
 use crate::show::progress::Screen;
 use crate::show::story::Story;
 use crate::show::which::Which;
-use crate::watch::{self, Ear};
+use crate::watch;
 
 /// Exit codes: 0 taken up (with --watch: in service), 3 refused, 4 everything was undone, 5 a person must act, 6 no outcome
 /// in time.
@@ -78,11 +76,7 @@ pub(super) async fn run(args: Args, verb: OperationVerb, seen: Option<String>) -
     let style = Style::detect();
     let mut screen = Screen::new(style);
     let mut story = Story::new(style, plans::all(Rules::default()), operation.id.clone(), args.watch);
-    let mut ear = Ear::open(&options, lane).await?;
-    let (headers, value) = operation.encode(SystemClock::from_env()?.now())?;
-    let key = Some(Bytes::copy_from_slice(slug.as_bytes()));
-    let place = Place { topic: Topic::Operations, partition: lane };
-    let origin = watch::publish(&options, place, key, headers, value).await?;
+    let (mut ear, origin) = deed::publish(&options, lane, &operation).await?;
     if !args.json {
         let verb = operation.verb.as_str();
         screen.line(&format!("{}  {verb}  {}", style.title(slug), style.dim(&origin.to_string())));
