@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::Args as ClapArgs;
-use tenantry_contracts::operation::{Actor, Deed, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Deed, Operation, OperationVerb, Target};
 use tenantry_contracts::{Lane, Origin, RequestId, Topic};
 use tenantry_kafka::Options;
 use tenantry_ports::{Clock, Place};
@@ -14,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::clock::SystemClock;
 use crate::out::{Refused, failed};
-use crate::request::{fresh_id, source, user};
+use crate::request::{fresh_id, source};
+use crate::settings::Person;
 use crate::show::Style;
 use crate::show::code::Outcome;
 use crate::show::story::Story;
@@ -23,44 +23,11 @@ use crate::watch::{self, Ear};
 /// How long a deed's answer may take.
 const ANSWERED: Duration = Duration::from_secs(60);
 
-/// Who does it, and why.
-#[derive(Clone, Debug, ClapArgs)]
-pub struct Because {
-    /// Why; it is part of the audit
-    #[arg(short, long, env = "TENANTRY_REASON")]
-    pub reason: String,
-    /// Who does it [default: the operating system's user]; not verified, and marked so in the audit
-    #[arg(long, env = "TENANTRY_ACTOR", value_name = "ACCOUNT")]
-    pub actor: Option<String>,
-    /// A second person who answers for it; not verified either
-    #[arg(long, env = "TENANTRY_SECOND", value_name = "ACCOUNT")]
-    pub second: Option<String>,
-}
-
-impl Because {
-    /// The operation in which they say so. The same id is done once.
-    pub fn operation(
-        &self,
-        id: Option<String>,
-        verb: OperationVerb,
-        about: Option<Target>,
-    ) -> Operation {
-        let id = RequestId { source: source(), id: id.unwrap_or_else(fresh_id) };
-        let actor = self.actor.clone().unwrap_or_else(user);
-        let second = self.second.as_deref().map(Actor::unverified);
-        Operation { second, ..Operation::new(id, verb, about, &actor, &self.reason) }
-    }
-}
-
 /// Publishes an operation in this lane. From here on what is said of it is heard.
 ///
 /// # Errors
 /// Where the brokers cannot be reached or do not take it.
-pub async fn publish(
-    options: &Options,
-    lane: u16,
-    operation: &Operation,
-) -> anyhow::Result<(Ear, Origin)> {
+pub async fn publish(options: &Options, lane: u16, operation: &Operation) -> anyhow::Result<(Ear, Origin)> {
     let ear = Ear::open(options, lane).await?;
     let (headers, value) = operation.encode(SystemClock::from_env()?.now())?;
     let key = Some(Bytes::copy_from_slice(operation.key().as_bytes()));
@@ -76,7 +43,7 @@ pub async fn publish(
 /// The code of whoever refused it; `deed_unanswered` where nobody answered in time.
 pub async fn attest(
     options: &Options,
-    because: &Because,
+    person: &Person,
     id: Option<String>,
     about: Option<Target>,
     deed: Deed,
@@ -85,7 +52,8 @@ pub async fn attest(
         Some(target) => Lane::of(&target.slug, watch::lanes(options).await?).0,
         None => 0,
     };
-    let operation = because.operation(id, OperationVerb::Attest(deed), about);
+    let id = RequestId { source: source(), id: id.unwrap_or_else(fresh_id) };
+    let operation = person.operation(id, OperationVerb::Attest(deed), about, None, None)?;
     let plans = plans::all(Rules::default());
     let mut story = Story::new(Style::PLAIN, plans, operation.id.clone(), false);
     let (mut ear, origin) = publish(options, lane, &operation).await?;

@@ -7,6 +7,7 @@ mod args;
 mod find;
 mod governance;
 mod home;
+mod person;
 mod secret;
 mod work;
 
@@ -15,5 +16,6 @@ pub use args::{Kafka, Key, Property, Serve, Store, Tenants, Where, fleet, http, 
 pub use find::Find;
 pub use governance::Governance;
 pub use home::{Home, Identity, Lock, Running};
+pub use person::{Person, read_key, sign};
 pub use secret::{Secret, property_shown, url_shown};
 pub use work::Work;

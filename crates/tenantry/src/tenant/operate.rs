@@ -4,15 +4,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
-use tenantry_contracts::operation::{Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{OperationVerb, Target};
 use tenantry_contracts::{Lane, RequestId};
 use tenantry_saga::{Rules, plans};
 use tokio::time::Instant;
 
 use super::find::{self, One};
 use crate::deed;
-use crate::request::{finish, fresh_id, source, user};
-use crate::settings::Find;
+use crate::request::{finish, fresh_id, source};
+use crate::settings::{Find, Person};
 use crate::show::Style;
 use crate::show::progress::Screen;
 use crate::show::story::Story;
@@ -26,9 +26,8 @@ use crate::watch;
 pub(super) struct Args {
     #[command(flatten)]
     pub(super) one: One,
-    /// Why; it is part of the audit
-    #[arg(short, long, env = "TENANTRY_REASON")]
-    reason: String,
+    #[command(flatten)]
+    person: Person,
     /// Only if the tenant is still at this version (see `tenant show`)
     #[arg(long, env = "TENANTRY_EXPECT_VERSION", value_name = "N")]
     expect_version: Option<i64>,
@@ -44,9 +43,6 @@ pub(super) struct Args {
     /// Print one JSON document at the end instead of lines
     #[arg(long, env = "TENANTRY_JSON")]
     pub(super) json: bool,
-    /// Who decides [default: the operating system's user]; not verified, and marked so in the audit
-    #[arg(long, env = "TENANTRY_ACTOR", value_name = "ACCOUNT")]
-    actor: Option<String>,
     #[command(flatten)]
     pub(super) find: Find,
 }
@@ -66,12 +62,7 @@ pub(super) async fn run(args: Args, verb: OperationVerb, seen: Option<String>) -
     let options = args.find.bus()?;
     let lane = Lane::of(&target.slug, watch::lanes(&options).await?).0;
     let id = RequestId { source: source(), id: args.id.clone().unwrap_or_else(fresh_id) };
-    let actor = args.actor.clone().unwrap_or_else(user);
-    let operation = Operation {
-        expected_version: args.expect_version,
-        seen,
-        ..Operation::new(id, verb, Some(target), &actor, &args.reason)
-    };
+    let operation = args.person.operation(id, verb, Some(target), args.expect_version, seen)?;
     let slug = operation.key();
     let style = Style::detect();
     let mut screen = Screen::new(style);
