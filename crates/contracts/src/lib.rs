@@ -15,6 +15,7 @@ pub mod ids;
 pub mod json;
 pub mod letter;
 pub mod limits;
+pub mod observed;
 pub mod opening;
 pub mod operation;
 pub mod partition;
@@ -38,6 +39,7 @@ pub use ids::{
 };
 pub use json::Json;
 pub use letter::Letter;
+pub use observed::{Difference, Differences, Observed};
 pub use record::{Origin, Record};
 pub use sealed::{DataKey, MasterKey, Sealed};
 pub use state::{Flags, State};

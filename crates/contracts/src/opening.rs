@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 use crate::sealed::{DataKey, Place};
 
+/// The field of the commitment to the request as upstream said it: to the hexadecimal SHA-256 of the document's bytes.
+pub const DOCUMENT: &str = "document";
+
 /// What opens a commitment: whoever is given it can check it, and tell nobody else anything by it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

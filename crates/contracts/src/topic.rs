@@ -6,6 +6,9 @@ use crate::WorkerName;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
+/// The name of [`Topic::Requests`].
+pub const REQUESTS: &str = "tenant.requests";
+
 /// A topic of the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Topic {
@@ -49,7 +52,7 @@ impl Topic {
     /// The name in Kafka.
     pub fn name(&self) -> String {
         match self {
-            Self::Requests => "tenant.requests".into(),
+            Self::Requests => REQUESTS.into(),
             Self::Operations => "tenant.operations".into(),
             Self::Results => "tenant.results".into(),
             Self::Commands(worker) => format!("tenant.commands.{worker}"),

@@ -37,6 +37,8 @@ pub(crate) struct Draft {
     pub(crate) requests: BTreeMap<RequestId, RequestRow>,
     /// Keys of accepted tenants.
     pub(crate) keys: Vec<SealedKey>,
+    /// Tenants whose key is destroyed.
+    pub(crate) forgotten: Vec<TenantId>,
     /// Slugs that were freed after the read, with who held them.
     pub(crate) freed: BTreeSet<TenantId>,
 }
@@ -91,6 +93,7 @@ impl Draft {
             tenants,
             requests: std::mem::take(&mut self.requests).into_values().collect(),
             keys: std::mem::take(&mut self.keys),
+            forgotten: std::mem::take(&mut self.forgotten),
         };
         (write, rest)
     }

@@ -285,9 +285,10 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         lane.written = now;
         let mut asked: BTreeMap<i64, Vec<tenantry_saga::Asked>> = BTreeMap::new();
         for held in draft.touched.iter().filter_map(|id| lane.tenants.get(id)) {
-            for question in
-                held.tenant.questions(&self.options.plans, &self.options.fleet, before, lane.row.paused_ms)
-            {
+            let questions =
+                held.tenant.questions(&self.options.plans, &self.options.fleet, before, lane.row.paused_ms);
+            // A worker that is stopped is asked afresh when it goes on.
+            for question in questions.into_iter().filter(|asked| !lane.row.stopped.stops(&asked.worker)) {
                 asked.entry(question.command.question.token.0).or_default().push(question);
             }
         }
@@ -321,7 +322,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                         lane.row.paused_ms,
                     )
                 });
-                if let Some(asked) = open {
+                if let Some(asked) = open.filter(|asked| !lane.row.stopped.stops(&asked.worker)) {
                     self.mouth.question(*id, &asked, crate::speak::UNCOUNTED_TAG);
                 }
             }

@@ -9,7 +9,7 @@ use tenantry_contracts::request::Decoded;
 use tenantry_contracts::result::Answer;
 use tenantry_contracts::{Environment, Record, Refusal, RequestId, Slug, TenantId, Time, Topic};
 use tenantry_ports::{HeardAt, LaneRow};
-use tenantry_saga::Tenant;
+use tenantry_saga::{Registry, Tenant};
 
 use crate::speak::Spoken;
 
@@ -43,6 +43,10 @@ pub(crate) struct Lane {
     pub(crate) rested: Vec<TenantId>,
     /// It is paused until its inbox has been worked off.
     pub(crate) full: bool,
+    /// When people's verbs turned tenants back in the last hour.
+    pub(crate) turned: VecDeque<Time>,
+    /// What due times depend on while a worker is stopped.
+    plans: Registry,
 }
 
 /// A tenant in memory.
@@ -91,7 +95,7 @@ pub(crate) enum Item {
 }
 
 impl Lane {
-    pub(crate) fn new(row: LaneRow, now: Time) -> Self {
+    pub(crate) fn new(row: LaneRow, now: Time, plans: Registry) -> Self {
         let (n, spoken) = (row.n, row.spoken);
         Self {
             row,
@@ -108,6 +112,8 @@ impl Lane {
             pause_ms: None,
             rested: Vec::new(),
             full: false,
+            turned: VecDeque::new(),
+            plans,
         }
     }
 
@@ -135,7 +141,12 @@ impl Lane {
     /// Puts a tenant's due time right after it changed.
     pub(crate) fn settle(&mut self, id: TenantId) {
         let Some(held) = self.tenants.get_mut(&id) else { return };
-        let due = held.tenant.next_due(self.row.paused_ms);
+        let (stopped, paused_ms) = (&self.row.stopped, self.row.paused_ms);
+        let due = if stopped.is_empty() {
+            held.tenant.next_due(paused_ms)
+        } else {
+            held.tenant.next_due_while(&self.plans, stopped, paused_ms)
+        };
         if due != held.due {
             if let Some(old) = held.due {
                 self.dues.remove(&(old, id));
@@ -194,6 +205,11 @@ impl Lane {
     /// Moves every due time after a pause became known.
     pub(crate) fn paused(&mut self, ms: i64) {
         self.row.paused_ms += ms;
+        self.settle_all();
+    }
+
+    /// Puts every due time right after what they depend on changed.
+    pub(crate) fn settle_all(&mut self) {
         let ids: Vec<_> = self.tenants.keys().copied().collect();
         for id in ids {
             self.settle(id);

@@ -96,7 +96,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         for place in places(id) {
             self.continuous(&place, &row).await?;
         }
-        let mut lane = Lane::new(row, now);
+        let mut lane = Lane::new(row, now, self.options.plans.clone());
         self.life = self.life.wrapping_add(1);
         lane.spoken.live(self.life);
         remember(&mut lane, loaded.tenants).map_err(Stop::Discontinuous)?;
@@ -173,9 +173,10 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         for held in lane.tenants.values() {
             let above = tenantry_contracts::Token(lane.spoken.upto);
             let all = tenantry_contracts::Token(i64::MIN);
-            for question in
-                held.tenant.questions(&self.options.plans, &self.options.fleet, all, lane.row.paused_ms)
-            {
+            let questions =
+                held.tenant.questions(&self.options.plans, &self.options.fleet, all, lane.row.paused_ms);
+            // What was asked of a worker that is stopped is asked afresh when it goes on.
+            for question in questions.into_iter().filter(|asked| !lane.row.stopped.stops(&asked.worker)) {
                 if question.command.question.token > above {
                     asked.entry(question.command.question.token.0).or_default().push(question);
                 } else {

@@ -7,6 +7,7 @@ use tenantry_audit::Head;
 use tenantry_contracts::audit::{self, AuditEvent, AuditKind};
 use tenantry_contracts::event::{Assumed, Event, EventKind, OpenGate, TenantRef};
 use tenantry_contracts::steps::Remarks;
+use tenantry_contracts::topic::REQUESTS;
 use tenantry_contracts::{Fact, Json, Origin, Refusal, RowName, State, Time, Topic, fact};
 use tenantry_ports::Row;
 use tenantry_saga::{Begun, Change, Registry, Saga, Set, Tenant, What};
@@ -29,6 +30,13 @@ pub(crate) struct Heard {
 impl Heard {
     fn cause(&self) -> Cause {
         self.origin.clone().map_or(Cause::Timer, Cause::Record)
+    }
+
+    /// The digest as the audit may show it. That of a request would let names be tried out: the audit has a salted
+    /// commitment to it instead, and where there is no tenant, nothing.
+    fn shown(&self) -> Option<String> {
+        let request = self.origin.as_ref().is_some_and(|origin| origin.topic == REQUESTS);
+        (!request && !self.digest.is_empty()).then(|| self.digest.clone())
     }
 }
 
@@ -85,7 +93,7 @@ fn change(
         seq: held.head.seq + 1,
         prev: held.head.prev(),
         cause: heard.origin.clone(),
-        digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
+        digest: heard.shown(),
         alias: alias(&options.plans, saga, change).map(str::to_owned),
         tenant: Some(reference.clone()),
         state: Some(state),
@@ -108,6 +116,7 @@ fn change(
             let output = change.output.as_ref()?;
             Some(hex::encode(tenantry_audit::digest(output.text().as_bytes())))
         }),
+        commitments: change.born.as_ref().map(|born| born.commitments.clone()).unwrap_or_default(),
         note: change.note.clone().or_else(|| change.begun.as_deref().and_then(chosen)),
         ..AuditEvent::new(change.what, heard.now, lane.lane, n)
     };
@@ -189,7 +198,7 @@ pub(crate) fn note(
         seq: head.seq + 1,
         prev: if head.seq == 0 { Head::start(&chain).prev() } else { head.prev() },
         cause: heard.origin.clone(),
-        digest: (!heard.digest.is_empty()).then(|| heard.digest.clone()),
+        digest: heard.shown(),
         operation: note.request.clone(),
         actor: by.map(|by| by.actor.clone()),
         second: by.and_then(|by| by.second.clone()),
@@ -258,8 +267,9 @@ fn public(change: &Change) -> Option<EventKind> {
         | AuditKind::Stuck
         | AuditKind::GateOpened
         | AuditKind::GateEscalated => Some(EventKind::AttentionNeeded),
-        AuditKind::OperationAccepted => Some(EventKind::OperationAccepted),
-        AuditKind::GateDecided if change.by.is_some() => Some(EventKind::OperationAccepted),
+        AuditKind::ProofRefused => Some(EventKind::AttentionNeeded),
+        // Whatever a person asked for and the tenant took up.
+        _ if change.by.is_some() => Some(EventKind::OperationAccepted),
         _ => None,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use bytes::Bytes;
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::{Environment, Lane, RequestId, Sealed, Slug, State, TenantId, Time};
 
 /// The place in one of the three topics of a lane.
@@ -43,6 +44,8 @@ pub struct LaneRow {
     pub chain_seq: i64,
     /// The digest of the last record of the lane's own chain.
     pub chain_head: [u8; 32],
+    /// The workers that nothing is asked of, because a person paused them.
+    pub stopped: Stopped,
 }
 
 /// One row of the journal. Never changed, never removed while it is needed for a fold or a proof.
@@ -139,6 +142,8 @@ pub struct LaneWrite {
     pub requests: Vec<RequestRow>,
     /// Keys of tenants that were accepted.
     pub keys: Vec<SealedKey>,
+    /// Tenants whose key is destroyed.
+    pub forgotten: Vec<TenantId>,
 }
 
 /// Everything one statement writes: several lanes, each under its own epoch.

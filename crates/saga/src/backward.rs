@@ -31,7 +31,7 @@ impl Story<'_> {
             run.state = if set == Set::Failed { RowState::Failed } else { RowState::Undone };
             change.moves.push((at as u16, set));
         }
-        let (asks, inputs) = undo_next(plan, &after);
+        let (asks, inputs) = self.undo_next(plan, &after);
         change.moves.retain(|(at, _)| !asks.iter().any(|(asked, _)| asked == at));
         change.moves.extend(asks);
         self.tell_asking(change, inputs);
@@ -70,13 +70,13 @@ impl Story<'_> {
         let Some(saga) = &self.tenant.saga else { return };
         let mut after = saga.clone();
         for (at, set) in &change.moves {
-            after.rows[usize::from(*at)].state = match set {
-                Set::Undone => RowState::Undone,
-                _ => RowState::Stuck,
-            };
+            after.rows[usize::from(*at)].state =
+                if *set == Set::Undone { RowState::Undone } else { RowState::Stuck };
         }
         let direction = after.direction;
-        let (asks, inputs) = undo_next(plan, &after);
+        // A brake that is lifted with this change does not brake any more.
+        let braked = change.flags.map_or(self.tenant.undo_braked(), |flags| flags.paused || flags.legal_hold);
+        let (asks, inputs) = if braked { Undos::default() } else { undo_next(plan, &after) };
         change.moves.extend(asks);
         self.tell_asking(change, inputs);
         let Some(saga) = &self.tenant.saga else { return };
@@ -88,11 +88,19 @@ impl Story<'_> {
             let cause = saga.cause.clone();
             return self.finish_back(direction, cause);
         }
+        if braked {
+            return;
+        }
         let left =
             saga.rows.iter().filter(|run| !run.clean()).map(|run| plan.rows[usize::from(run.row)].name);
         let note = format!("remains: {}", left.collect::<Vec<_>>().join(", "));
         let change = Change { note: Some(note), ..Change::new(AuditKind::Stuck) };
         self.tell(change.to(self.tenant.state, State::Stuck));
+    }
+
+    /// The undos that can begin now.
+    fn undo_next(&self, plan: &'static Plan, saga: &Saga) -> Undos {
+        if self.tenant.undo_braked() { Undos::default() } else { undo_next(plan, saga) }
     }
 
     fn finish_back(&mut self, direction: Direction, failure: Option<Failure>) {
@@ -130,7 +138,7 @@ fn undo_next(plan: &'static Plan, saga: &Saga) -> Undos {
 }
 
 /// Whether a row waits for another, also through rows between them.
-fn depends(plan: &Plan, row: u16, on: u16) -> bool {
+pub(crate) fn depends(plan: &Plan, row: u16, on: u16) -> bool {
     plan.rows[usize::from(row)]
         .waits_for
         .iter()

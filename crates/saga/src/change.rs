@@ -1,5 +1,6 @@
 //! A change: what one journal row did to its tenant. Explicit to the last detail, so that a fold decides nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -7,7 +8,7 @@ use tenantry_contracts::audit::{AuditKind, PlanRef};
 use tenantry_contracts::operation::{Actor, Operation};
 use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Failure;
-use tenantry_contracts::{Json, RequestId, State, TenantId, Time, Token, Verb};
+use tenantry_contracts::{Flags, Json, RequestId, State, TenantId, Time, Token, Verb};
 
 use crate::{End, tenant::Direction};
 
@@ -38,6 +39,12 @@ pub struct Change {
     /// A flag that stands from here on: a step was given up that only degrades.
     #[serde(default, rename = "g", skip_serializing_if = "std::ops::Not::not")]
     pub degraded: bool,
+    /// All flags as they stand from here on, where a person set or lifted one.
+    #[serde(default, rename = "l", skip_serializing_if = "Option::is_none")]
+    pub flags: Option<Flags>,
+    /// The request from here on, where a person corrected it.
+    #[serde(default, rename = "c", skip_serializing_if = "Option::is_none")]
+    pub request: Option<Arc<Request>>,
     /// The tenant begins with this.
     #[serde(default, rename = "b", skip_serializing_if = "Option::is_none")]
     pub born: Option<Box<Born>>,
@@ -96,6 +103,9 @@ pub struct Born {
     /// The W3C trace context of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Salted commitments to the request's personal data and to its document, by field. For the audit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commitments: BTreeMap<String, String>,
 }
 
 /// A saga's beginning: the rows that were chosen, pinned with their end policies.
@@ -171,6 +181,8 @@ pub enum Set {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         escalate: Option<Time>,
     },
+    /// It waits for its turn again.
+    Idle,
     /// It is done.
     Done,
     /// It failed for good.
@@ -208,6 +220,8 @@ impl Change {
             failure: None,
             direction: None,
             degraded: false,
+            flags: None,
+            request: None,
             born: None,
             begun: None,
             queued: None,

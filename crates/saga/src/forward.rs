@@ -37,13 +37,13 @@ impl Story<'_> {
         let Some(plan) = after.saga.as_ref().and_then(|saga| self.plans.find(saga.kind, saga.version)) else {
             return self.tell(change);
         };
-        let first_saga = after.sagas == 1;
+        let (first_saga, paused) = (after.sagas == 1, after.flags.paused);
         let Some(saga) = &mut after.saga else { return self.tell(change) };
         if saga.direction != Direction::Forward {
             return self.tell(change);
         }
         let of = saga.id;
-        let next = self.next(plan, saga, first_saga);
+        let next = if paused { Next::default() } else { self.next(plan, saga, first_saga) };
         change.moves.extend(next.moves);
         self.tell_asking(change, next.inputs);
         for (run, failure) in next.broken {
@@ -240,7 +240,7 @@ impl Story<'_> {
 }
 
 /// Everything that the row waits for is done. A row that was not chosen passes on what it waits for itself.
-fn ready(plan: &Plan, saga: &Saga, row: u16) -> bool {
+pub(crate) fn ready(plan: &Plan, saga: &Saga, row: u16) -> bool {
     plan.rows[usize::from(row)].waits_for.iter().all(|name| {
         let Some(before) = plan.index_of(name) else { return false };
         match saga.rows.iter().find(|run| run.row == before) {

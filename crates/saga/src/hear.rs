@@ -2,11 +2,12 @@
 
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::command::Question;
-use tenantry_contracts::operation::Operation;
+use tenantry_contracts::operation::{Operation, Stopped};
 use tenantry_contracts::request::Kind;
 use tenantry_contracts::result::{Failure, Said};
 use tenantry_contracts::{Class, Code, Json, Refusal, SagaId, State, Time, Verb};
 
+use crate::question::waits;
 use crate::{Begun, Born, Change, Pinned, Plan, Queued, Registry, Row, RowState, Run, Set, Tenant};
 
 /// When something is heard, and the lane's counters.
@@ -27,8 +28,10 @@ pub enum Heard<'a> {
     Answer(&'a Question, &'a Said),
     /// A person's verb.
     Operation(&'a Operation),
-    /// Time has passed.
-    Due,
+    /// Time has passed. What these workers were asked waits for them.
+    Due(&'a Stopped),
+    /// Workers are asked again that nothing was asked of: what stood open is asked afresh.
+    GoOn(&'a Stopped),
 }
 
 /// A tenant while it hears something: every change is applied as soon as it is told.
@@ -104,7 +107,8 @@ impl Tenant {
         match heard {
             Heard::Answer(question, said) => story.answer(question, said),
             Heard::Operation(operation) => story.operate(operation)?,
-            Heard::Due => story.due(),
+            Heard::Due(stopped) => story.due(stopped),
+            Heard::GoOn(stopped) => story.ask_afresh(stopped),
         }
         Ok(story.told)
     }
@@ -184,6 +188,7 @@ impl<'a> Story<'a> {
     /// Begins what waits, where nothing runs.
     pub(crate) fn start_next(&mut self) {
         if self.tenant.saga.is_none()
+            && !self.tenant.flags.paused
             && !self.tenant.state.is_final()
             && let Some(kind) = self.tenant.queue.front().map(|queued| queued.request.kind)
         {
@@ -195,7 +200,12 @@ impl<'a> Story<'a> {
         let Some(plan) = self.plan() else { return };
         let Some(run) = self.tenant.open_run(plan, question) else { return };
         match (question.verb, said) {
-            (_, Said::NotYet(_) | Said::Expired) | (Verb::Observe, _) => {}
+            (_, Said::NotYet(_) | Said::Expired) => {}
+            (Verb::Observe, Said::Succeeded(seen)) => self.proved(run, seen),
+            (Verb::Observe, Said::Failed(failure)) => self.not_proved(run, &failure.to_string()),
+            (Verb::Observe, Said::DeadLettered(letter)) => {
+                self.not_proved(run, &lettered(letter).to_string());
+            }
             (Verb::Execute, Said::Succeeded(output)) => self.succeeded(run, output),
             (Verb::Execute, Said::Failed(failure)) => self.failed(run, failure.clone(), false),
             (Verb::Execute, Said::DeadLettered(letter)) => self.failed(run, lettered(letter), true),
@@ -205,12 +215,13 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn due(&mut self) {
+    fn due(&mut self, stopped: &Stopped) {
         // One row after the other: what the first one leads to may move the next. Each round ends at least one due time.
-        while let Some(run) = self.first_due() {
+        while let Some(run) = self.first_due(stopped) {
             let Some(saga) = &self.tenant.saga else { return };
             match saga.rows[usize::from(run)].state {
                 RowState::Asked { verb: Verb::Compensate, .. } => self.undo_failed(run, silence(), false),
+                RowState::Asked { verb: Verb::Observe, .. } => self.not_proved(run, &silence().to_string()),
                 RowState::Asked { .. } => self.failed(run, silence(), false),
                 RowState::Later { verb, attempt, .. } => self.ask_again(run, verb, attempt),
                 RowState::Open { .. } => self.opening_ended(run),
@@ -219,9 +230,11 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn first_due(&self) -> Option<u16> {
+    fn first_due(&self, stopped: &Stopped) -> Option<u16> {
         let saga = self.tenant.saga.as_ref()?;
-        let due = |run: &crate::Run| run.due(self.paused_ms).is_some_and(|due| due <= self.now);
+        let plan = self.plan()?;
+        let past = |run: &Run| self.tenant.due_of(run, self.paused_ms).is_some_and(|due| due <= self.now);
+        let due = |run: &Run| past(run) && !waits(plan, stopped, run);
         saga.rows.iter().position(due).map(|at| at as u16)
     }
 

@@ -5,6 +5,7 @@
 //! versions fold to the same state. What is to be asked of workers is a function of that state ([`Tenant::questions`]).
 
 mod backward;
+mod brake;
 mod change;
 mod forward;
 mod hear;
@@ -16,6 +17,7 @@ mod question;
 mod registry;
 mod rules;
 mod seen;
+mod steer;
 mod tenant;
 mod view;
 

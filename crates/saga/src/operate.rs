@@ -1,7 +1,7 @@
-//! What people decide: retry, cancel, approve, reject.
+//! What people decide: which verb it is, and retry, cancel, approve, reject. The others stand in `steer.rs` and `brake.rs`.
 
 use tenantry_contracts::audit::AuditKind;
-use tenantry_contracts::operation::{Operation, OperationVerb};
+use tenantry_contracts::operation::{Operation, OperationVerb, Scope};
 use tenantry_contracts::request::requester;
 use tenantry_contracts::result::Failure;
 use tenantry_contracts::steps::gate;
@@ -29,23 +29,40 @@ impl Story<'_> {
             OperationVerb::Cancel => self.cancel(by),
             OperationVerb::Approve(row) => self.decide(row, true, operation.seen.as_deref(), by),
             OperationVerb::Reject(row) => self.decide(row, false, operation.seen.as_deref(), by),
-            verb => Err(self.not_allowed(verb.as_str())),
+            OperationVerb::Rerun(row) => self.rerun(row, by),
+            OperationVerb::Correct(patch) => self.correct(patch, by),
+            OperationVerb::Skip(row) => self.skip(row, operation, by),
+            OperationVerb::MarkDone(row) => self.mark_done(row, operation, by),
+            OperationVerb::Hold => self.hold(by),
+            OperationVerb::Release => self.release(operation, by),
+            OperationVerb::Pause(Scope::Tenant) => self.pause(by),
+            OperationVerb::Resume(Scope::Tenant) => self.unpause(by),
+            OperationVerb::Forget => self.forget(operation, by),
+            // These are about a lane, not about one of its tenants.
+            verb @ (OperationVerb::Pause(_)
+            | OperationVerb::Resume(_)
+            | OperationVerb::Attest(_)
+            | OperationVerb::AcceptRestore) => Err(self.not_allowed(verb.as_str())),
         }
     }
 
-    fn not_allowed(&self, verb: &str) -> Refusal {
+    pub(crate) fn not_allowed(&self, verb: &str) -> Refusal {
         let message = format!("{verb} does not apply to a tenant that is {}", self.tenant.state);
         Refusal::new(Code::VerbNotAllowed, message).at("/verb")
     }
 
     /// Goes on from what failed; what is done stays done.
     fn retry(&mut self, by: By) -> Result<(), Refusal> {
+        self.not_paused("retry")?;
         let refusal = self.not_allowed("retry");
         let Some(saga) = &self.tenant.saga else { return Err(refusal) };
         let change = Change { by: Some(Box::new(by)), ..Change::new(AuditKind::OperationAccepted) };
         match (saga.direction, self.tenant.state) {
             (Direction::Parked, _) => self.resume(change),
-            (Direction::Back | Direction::BackToReject, State::Stuck) => self.undo_again(change),
+            (Direction::Back | Direction::BackToReject, State::Stuck) => {
+                self.not_held("retry")?;
+                self.undo_again(change)
+            }
             _ => Err(refusal),
         }
     }
@@ -63,7 +80,11 @@ impl Story<'_> {
             match (what, &run.state) {
                 _ if change.moves.iter().any(|(moved, _)| *moved == at) => {}
                 (What::Gate { .. }, RowState::Failed) => gates.push(at),
-                (What::Step { limit_ms, input, .. }, RowState::Failed | RowState::Open { .. }) => {
+                // A look that is under way is not waited for.
+                (
+                    What::Step { limit_ms, input, .. },
+                    RowState::Failed | RowState::Open { .. } | RowState::Asked { verb: Verb::Observe, .. },
+                ) => {
                     inputs.push((at, made(*input, &View { plan, saga })?));
                     change.moves.push((at, again(Verb::Execute, 1, *limit_ms)));
                 }
@@ -95,7 +116,7 @@ impl Story<'_> {
         let mut inputs = Vec::new();
         for (at, run) in saga.rows.iter().enumerate() {
             let What::Step { undo, input, .. } = &plan.rows[usize::from(run.row)].what else { continue };
-            if run.state == RowState::Stuck {
+            if matches!(run.state, RowState::Stuck | RowState::Asked { verb: Verb::Observe, .. }) {
                 inputs.push((at as u16, made(*input, &View { plan, saga })?));
                 change.moves.push((at as u16, again(Verb::Compensate, 1, undo.1)));
             }
@@ -106,6 +127,7 @@ impl Story<'_> {
 
     /// Undoes everything; until the pivot.
     fn cancel(&mut self, by: By) -> Result<(), Refusal> {
+        self.not_held("cancel")?;
         let refusal = self.not_allowed("cancel");
         let Some(plan) = self.plan() else { return Err(refusal) };
         let Some(saga) = &self.tenant.saga else { return Err(refusal) };
@@ -162,6 +184,7 @@ impl Story<'_> {
                 self.gate_refused(run, failure, Some(by));
             }
             (What::Step { .. }, true) => {
+                self.not_paused("approve")?;
                 let mut change = Change::of(AuditKind::GateDecided, run).set(run, Set::Skipped);
                 change.by = Some(Box::new(by));
                 change.degraded = true;
@@ -251,6 +274,6 @@ impl Story<'_> {
 }
 
 /// A step's input, or a refusal where it cannot be made.
-fn made(input: InputFn, view: &View<'_>) -> Result<Json, Refusal> {
+pub(crate) fn made(input: InputFn, view: &View<'_>) -> Result<Json, Refusal> {
     input(view).map_err(|failure| Refusal::new(failure.code, failure.message))
 }

@@ -1,9 +1,10 @@
 //! What is to be asked of workers: a function of the tenant's state.
 
 use tenantry_contracts::command::{Body, Command, Question};
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::{Fleet, RowName, Time, Token, Verb, WorkerName};
 
-use crate::{Plan, Registry, RowState, Saga, Tenant, View, What};
+use crate::{Plan, Registry, RowState, Run, Saga, Tenant, View, What};
 
 /// An open question and whom it goes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +89,35 @@ impl Tenant {
 
     /// The next point in time at which something is due, where there is one.
     pub fn next_due(&self, paused_ms: i64) -> Option<Time> {
-        self.saga.as_ref()?.rows.iter().filter_map(|run| run.due(paused_ms)).min()
+        self.saga.as_ref()?.rows.iter().filter_map(|run| self.due_of(run, paused_ms)).min()
+    }
+
+    /// The same while nothing is asked of these workers: what they were asked waits for them.
+    pub fn next_due_while(&self, plans: &Registry, stopped: &Stopped, paused_ms: i64) -> Option<Time> {
+        let saga = self.saga.as_ref()?;
+        let plan = plans.find(saga.kind, saga.version);
+        let waits = |run: &&Run| plan.is_some_and(|plan| waits(plan, stopped, run));
+        saga.rows.iter().filter(|run| !waits(run)).filter_map(|run| self.due_of(run, paused_ms)).min()
+    }
+
+    /// When a row is due. What was to be asked again waits for as long as the tenant is paused, and an undo under a hold.
+    pub(crate) fn due_of(&self, run: &Run, paused_ms: i64) -> Option<Time> {
+        let braked = match run.state {
+            RowState::Later { verb: Verb::Compensate, .. } => self.undo_braked(),
+            RowState::Later { .. } => self.flags.paused,
+            _ => false,
+        };
+        if braked { None } else { run.due(paused_ms) }
     }
 }
 
-impl crate::Run {
+/// A question to a worker that nothing is asked of now.
+pub(crate) fn waits(plan: &Plan, stopped: &Stopped, run: &Run) -> bool {
+    let What::Step { worker, .. } = &plan.rows[usize::from(run.row)].what else { return false };
+    matches!(run.state, RowState::Asked { .. }) && stopped.stops(worker)
+}
+
+impl Run {
     /// When the row is due: a question's deadline moves by the pauses since it was asked; gates and waits do not move.
     pub fn due(&self, paused_ms: i64) -> Option<Time> {
         match self.state {

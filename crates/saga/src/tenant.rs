@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tenantry_contracts::operation::Target;
-use tenantry_contracts::request::{Kind, Request};
+use tenantry_contracts::request::{Kind, Request, requester};
 use tenantry_contracts::result::Failure;
 use tenantry_contracts::{Flags, Json, RequestId, SagaId, State, TenantId, Time, Token, Verb};
 
-use crate::{Begun, Born, Change, End, Pinned, Queued, Set};
+use crate::{Begun, Born, By, Change, End, Pinned, Queued, Set};
 
 /// A tenant: the aggregate. One version, at most one running saga; the others queue behind it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -186,7 +186,7 @@ pub enum RowState {
 impl Tenant {
     /// A tenant from its first change. `None` where that is not a beginning.
     pub fn begin(n: i64, at: Time, paused_ms: i64, change: &Change) -> Option<Self> {
-        let Born { tenant, id, request, requesters, traceparent } = change.born.as_deref()?;
+        let Born { tenant, id, request, requesters, traceparent, .. } = change.born.as_deref()?;
         let mut born = Self {
             id: *tenant,
             request_id: id.clone(),
@@ -237,6 +237,12 @@ impl Tenant {
                 }
             }
         }
+        if let Some(request) = &change.request {
+            self.correct(request, change.by.as_deref());
+        }
+        if let Some(flags) = change.flags {
+            self.flags = flags;
+        }
         self.flags.degraded |= change.degraded;
         if let Some(state) = change.state {
             self.state = state;
@@ -244,6 +250,19 @@ impl Tenant {
         }
         if change.over {
             self.last = self.saga.take().map(Box::new);
+        }
+    }
+
+    /// Whoever corrected the request asked for it too, and approves nothing of it.
+    fn correct(&mut self, request: &Arc<Request>, by: Option<&By>) {
+        let asked = by.map(|by| requester(self.id, &by.actor.name));
+        if self.sagas == 1 {
+            self.request = request.clone();
+            self.requesters.extend(asked.clone());
+        }
+        if let Some(saga) = &mut self.saga {
+            saga.request = request.clone();
+            saga.requesters.extend(asked);
         }
     }
 
@@ -283,9 +302,7 @@ impl Tenant {
 
     /// Nothing is open: no question, no timer, no gate, and nothing waits to begin.
     pub fn at_rest(&self) -> bool {
-        let open = |run: &Run| {
-            matches!(run.state, RowState::Asked { .. } | RowState::Later { .. } | RowState::Open { .. })
-        };
+        let open = |run: &Run| self.due_of(run, 0).is_some();
         !self.saga.as_ref().is_some_and(|saga| saga.rows.iter().any(open))
             && (self.saga.is_some() || self.queue.is_empty() || self.state.is_final())
             && self.state != State::Requested
@@ -298,6 +315,11 @@ impl Tenant {
             environment: self.request.environment.clone(),
             tenant: Some(self.id),
         }
+    }
+
+    /// No undo begins while one of these stands.
+    pub(crate) fn undo_braked(&self) -> bool {
+        self.flags.paused || self.flags.legal_hold
     }
 
     /// Whether it still holds its slug.
@@ -329,6 +351,7 @@ impl Run {
                 let since = if let RowState::Open { since, .. } = self.state { since } else { at };
                 RowState::Open { since, until: *until, escalate: *escalate }
             }
+            Set::Idle => RowState::Idle,
             Set::Done => RowState::Done,
             Set::Failed => RowState::Failed,
             Set::Skipped => RowState::Skipped,

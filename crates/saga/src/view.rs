@@ -57,7 +57,9 @@ impl View<'_> {
     pub fn output<T: DeserializeOwned>(&self, row: &str) -> Result<T, Failure> {
         let at = self.plan.index_of(row);
         let run = self.saga.rows.iter().find(|run| Some(run.row) == at);
-        let output = run.and_then(|run| run.output.as_ref()).ok_or_else(|| bug(row, "has no output"))?;
+        let output = run.and_then(|run| run.output.as_ref());
+        let missing = || Failure { pointer: Some(output_of(row)), ..bug(row, "has no output") };
+        let output = output.ok_or_else(missing)?;
         output.read().map_err(|_| bug(row, "has an output of another shape than its contract says"))
     }
 
@@ -68,6 +70,11 @@ impl View<'_> {
     pub fn input<T: Serialize>(&self, input: &T) -> Result<Json, Failure> {
         Json::of(input).map_err(|_| bug("input", "has no JSON form"))
     }
+}
+
+/// The place of a row's output among all outputs.
+pub(crate) fn output_of(row: &str) -> String {
+    format!("/outputs/{row}")
 }
 
 fn bug(row: &str, what: &str) -> Failure {

@@ -4,13 +4,13 @@
 
 mod common;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
-use tenantry_contracts::operation::OperationVerb;
+use tenantry_contracts::operation::{Actor, OperationVerb, Scope, Stopped};
 use tenantry_contracts::request::Kind;
 use tenantry_contracts::result::Said;
-use tenantry_contracts::{Class, RowName, State, Time, Verb};
+use tenantry_contracts::{Class, Json, RowName, State, Time, Verb};
 use tenantry_saga::{
     Change, Direction, End, Field, Heard, Plan, Registry, Row, RowState, Tenant, Then, What, When,
 };
@@ -113,6 +113,7 @@ impl Life {
                 let question = asked[which % asked.len()].command.question.clone();
                 let class = CLASSES[which / 7 % CLASSES.len()];
                 let said = match kind {
+                    0..=4 if question.verb == Verb::Observe => common::looked(which),
                     0..=4 => common::yes(),
                     5..=6 => common::no(class),
                     7 => common::lettered(),
@@ -135,13 +136,14 @@ impl Life {
                 // Sometimes much later, so that several things are due at once.
                 let late = if which.is_multiple_of(5) { 30 * LIMIT_MS } else { 0 };
                 self.now = Time(self.now.0.max(due.0) + late);
-                let told = self.hear(Heard::Due).unwrap();
+                let told = self.hear(Heard::Due(&Stopped::default())).unwrap();
                 assert!(!told.is_empty(), "something was due and nothing happened");
                 assert!(self.tenant.next_due(0).is_none_or(|due| due > self.now), "what is due remains due");
                 told
             }
             13 => self.operate(OperationVerb::Retry),
             14 if which.is_multiple_of(8) => self.operate(OperationVerb::Cancel),
+            14 => self.steer(which / 8),
             _ => {
                 let row = RowName::new(NAMES[which % self.plan.rows.len()]);
                 let no = which.is_multiple_of(3);
@@ -149,6 +151,26 @@ impl Life {
             }
         };
         self.check(Some(&before), &told);
+    }
+
+    /// A verb that steers or brakes, sometimes with a second person.
+    fn steer(&mut self, which: usize) -> Told {
+        let row = RowName::new(NAMES[which / 16 % self.plan.rows.len()]);
+        let verb = match which % 8 {
+            0 | 1 => OperationVerb::Rerun(row),
+            2 => OperationVerb::Skip(row),
+            3 => OperationVerb::MarkDone(row),
+            4 => OperationVerb::Pause(Scope::Tenant),
+            5 => OperationVerb::Resume(Scope::Tenant),
+            6 if self.tenant.flags.legal_hold => OperationVerb::Release,
+            6 => OperationVerb::Hold,
+            _ => OperationVerb::Correct(Json::of(&BTreeMap::from([("seats", which)])).unwrap()),
+        };
+        let mut operation = common::operation(verb);
+        // Whoever corrects approves nothing of it, and it is ada who approves here.
+        operation.actor = Actor::unverified("bob");
+        operation.second = (which / 8).is_multiple_of(2).then(|| Actor::unverified("grace"));
+        self.hear(Heard::Operation(&operation)).unwrap_or_default()
     }
 
     fn operate(&mut self, verb: OperationVerb) -> Told {
@@ -164,7 +186,9 @@ impl Life {
         let tenant = &self.tenant;
         let open = tenant.next_due(0).is_some();
         assert_eq!(tenant.at_rest(), !open, "{}", tenant.state);
-        if !open {
+        let flags = tenant.flags;
+        let braked = flags.paused || flags.legal_hold && tenant.state == State::Compensating;
+        if !open && !braked {
             let ends = [
                 State::Active,
                 State::RolledBack,
@@ -180,7 +204,7 @@ impl Life {
             matches!(tenant.state, State::Active | State::RolledBack | State::Rejected)
         );
         // A row whose input cannot be made is a bug of the fleet: a retry is refused until that is mended.
-        if tenant.state.is_parked() && !self.waits_for_a_mend() {
+        if tenant.state.is_parked() && !self.waits_for_a_mend() && !flags.paused && !flags.legal_hold {
             assert!(!self.verbs().is_empty(), "{} and nobody can do anything", tenant.state);
         }
         let Some(saga) = &tenant.saga else { return };
@@ -263,15 +287,23 @@ impl Life {
 
     /// From here on everything goes well: every step says yes, people approve and retry.
     fn finish_well(&mut self) {
+        for verb in [OperationVerb::Resume(Scope::Tenant), OperationVerb::Release] {
+            let mut operation = common::operation(verb);
+            operation.second = Some(Actor::unverified("grace"));
+            // Refused where nothing brakes.
+            let _ = self.hear(Heard::Operation(&operation));
+        }
         for _ in 0..200 {
             let before = self.tenant.clone();
             let told = if let Some(asked) = common::questions(&self.tenant, &self.plans).first() {
-                self.hear(Heard::Answer(&asked.command.question, &common::yes())).unwrap()
+                let question = &asked.command.question;
+                let said = if question.verb == Verb::Observe { common::looked(0) } else { common::yes() };
+                self.hear(Heard::Answer(question, &said)).unwrap()
             } else if let Some(verb) = self.verbs().iter().find(|verb| **verb != OperationVerb::Cancel) {
                 self.operate(verb.clone())
             } else if let Some(due) = self.tenant.next_due(0) {
                 self.now = Time(self.now.0.max(due.0));
-                self.hear(Heard::Due).unwrap()
+                self.hear(Heard::Due(&Stopped::default())).unwrap()
             } else if self.verbs() == [OperationVerb::Cancel] {
                 self.operate(OperationVerb::Cancel)
             } else {

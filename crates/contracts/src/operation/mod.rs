@@ -1,7 +1,9 @@
 //! What people decide, as records on `tenant.operations`.
 
+mod stopped;
 mod verb;
 
+pub use stopped::Stopped;
 pub use verb::{Deed, DeedKind, OperationVerb, Scope};
 
 use base64::{Engine, engine::general_purpose::STANDARD};

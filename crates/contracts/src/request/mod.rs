@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod canonical;
+mod correct;
 mod decode;
 mod draft;
 pub mod interface;
@@ -15,6 +16,7 @@ pub mod slug;
 pub mod target;
 mod text;
 
+pub use correct::CORRECTABLE;
 pub use decode::{ALIAS, Decoded, TYPE, decode};
 
 use bytes::Bytes;

@@ -2,6 +2,7 @@
 
 mod operation;
 mod request;
+mod stop;
 
 use std::collections::BTreeSet;
 
@@ -115,7 +116,8 @@ impl<E: Entropy> Hearing<'_, E> {
         let Some(held) = self.lane.tenants.get_mut(&id) else { return Ok(()) };
         let before = held.tenant.state;
         let moment = Moment { now: self.now, paused_ms: self.lane.row.paused_ms, n: &mut self.lane.row.n };
-        let told = held.tenant.hear(&self.options.plans, moment, Hears::Due).unwrap_or_default();
+        let due = Hears::Due(&self.lane.row.stopped);
+        let told = held.tenant.hear(&self.options.plans, moment, due).unwrap_or_default();
         let heard = Heard { origin: None, digest: String::new(), now: self.now };
         self.tell(id, before, &heard, &told, &[])
     }
@@ -137,6 +139,9 @@ impl<E: Entropy> Hearing<'_, E> {
         }
         if !held.tenant.holds_slug() {
             self.draft.freed.insert(id);
+        }
+        if told.iter().any(|(_, change)| change.what == AuditKind::Forgotten) {
+            self.draft.forgotten.push(id);
         }
         self.draft.told.extend(rows);
         self.lane.settle(id);

@@ -12,6 +12,9 @@ use super::{Bug, Hearing, Stepped, reply};
 use crate::entry::Note;
 use crate::tell;
 
+/// One hour.
+const HOUR_MS: i64 = 60 * 60 * 1000;
+
 impl<E: Entropy> Hearing<'_, E> {
     pub(super) fn operation(&mut self, record: &Record, operation: &Operation) -> Result<Stepped, Bug> {
         let digest = Sha256::digest(record.value.as_deref().unwrap_or_default()).into();
@@ -88,9 +91,11 @@ impl<E: Entropy> Hearing<'_, E> {
         }
         match &operation.verb {
             OperationVerb::Attest(deed) => self.attest(record, operation, deed, target).map(Ok),
-            verb => match target {
-                Some(id) => self.operate(record, operation, id),
-                None => {
+            verb => match (target, verb) {
+                (Some(id), _) => self.operate(record, operation, id),
+                (None, OperationVerb::Pause(scope)) => self.stop(record, operation, scope),
+                (None, OperationVerb::Resume(scope)) => self.go_on(record, operation, scope),
+                (None, _) => {
                     let message = format!("this fleet does not know how to {} a lane", verb.as_str());
                     Ok(Err(Refusal::new(Code::VerbNotAllowed, message).at("/verb")))
                 }
@@ -119,12 +124,32 @@ impl<E: Entropy> Hearing<'_, E> {
         self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))
     }
 
+    /// How many tenants people turn back in an hour is bounded, unless a second person answers for more. Counted in memory:
+    /// after a take-over the hour begins anew.
+    fn within_the_limit(&mut self, operation: &Operation) -> Result<(), Refusal> {
+        while self.lane.turned.front().is_some_and(|at| self.now.since(*at) >= HOUR_MS) {
+            self.lane.turned.pop_front();
+        }
+        let limit = self.options.undo_limit;
+        if self.lane.turned.len() < limit {
+            return Ok(());
+        }
+        operation.needs_second().map(|_| ()).map_err(|_| {
+            let message = format!("{limit} tenants of this lane were turned back in the last hour already");
+            Refusal::new(Code::BlastRadius, message).at("/verb")
+        })
+    }
+
     fn operate(
         &mut self,
         record: &Record,
         operation: &Operation,
         id: TenantId,
     ) -> Result<Result<(), Refusal>, Bug> {
+        let cancels = operation.verb == OperationVerb::Cancel;
+        if cancels && let Err(refusal) = self.within_the_limit(operation) {
+            return Ok(Err(refusal));
+        }
         let Some(held) = self.lane.tenants.get_mut(&id) else {
             return Ok(Err(Refusal::new(Code::TenantUnknown, "no such tenant").at("/target")));
         };
@@ -132,6 +157,9 @@ impl<E: Entropy> Hearing<'_, E> {
         let moment = Moment { now: self.now, paused_ms: self.lane.row.paused_ms, n: &mut self.lane.row.n };
         match held.tenant.hear(&self.options.plans, moment, Hears::Operation(operation)) {
             Ok(told) => {
+                if cancels {
+                    self.lane.turned.push_back(self.now);
+                }
                 let heard = self.heard(record);
                 self.tell(id, before, &heard, &told, &[])?;
                 Ok(Ok(()))

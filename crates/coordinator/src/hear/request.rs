@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tenantry_audit::Head;
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::event::{EventKind, TenantRef};
+use tenantry_contracts::opening::{DOCUMENT, Opening};
 use tenantry_contracts::request::{Decoded, Heard as Request, Kind, requester};
 use tenantry_contracts::sealed::Place;
 use tenantry_contracts::{
@@ -185,17 +186,23 @@ impl<E: Entropy> Hearing<'_, E> {
         let wrapped = self.options.master.wrap(&self.options.fleet, tenant, &key, self.entropy());
         let requesters = requesters(tenant, heard);
         let entropy = self.entropy;
+        let place = |field| Place { fleet: &self.options.fleet, tenant, field };
+        // What upstream said as a whole is personal too: who knows all of it but a name could try names.
+        let mut openings = vec![Opening::new(&key, &place(DOCUMENT), &hex::encode(heard.digest))];
         let sealed = request.clone().seal(|field, clear| {
             let mut nonce = [0; 12];
             entropy.fill(&mut nonce);
-            key.seal(&Place { fleet: &self.options.fleet, tenant, field }, clear, nonce)
+            openings.push(Opening::new(&key, &place(field), clear));
+            key.seal(&place(field), clear, nonce)
         });
+        let commitments = openings.iter().map(|one| (one.field.clone(), one.commitment())).collect();
         let born = Born {
             tenant,
             id: heard.id.clone(),
             request: Arc::new(sealed),
             requesters,
             traceparent: heard.traceparent.clone(),
+            commitments,
         };
         let moment = Moment { now: self.now, paused_ms: self.lane.row.paused_ms, n: &mut self.lane.row.n };
         let (tenant, told) = match Tenant::accept(&self.options.plans, moment, born) {

@@ -197,7 +197,7 @@ impl Queries {
         let records = sqlx::query_as!(
             LaneRecord,
             "select lane, epoch, n, spoken, requests_next, requests_last, results_next, results_last, operations_next,
-                operations_last, fruitless, seen_at, paused_ms, chain_seq, chain_head
+                operations_last, fruitless, seen_at, paused_ms, chain_seq, chain_head, stopped
             from lane order by lane"
         )
         .fetch_all(&self.pool)

@@ -1,5 +1,6 @@
 //! Rows as sqlx reads them, and as the ports name them.
 
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::{Environment, Lane, Sealed, Slug, State, TenantId, Time};
 use tenantry_ports::{HeardAt, LaneRow, Row, TenantRow};
 use uuid::Uuid;
@@ -51,6 +52,7 @@ pub(super) struct LaneRecord {
     pub(super) paused_ms: i64,
     pub(super) chain_seq: i64,
     pub(super) chain_head: Vec<u8>,
+    pub(super) stopped: Option<String>,
 }
 
 impl TryFrom<TenantRecord> for TenantRow {
@@ -113,6 +115,7 @@ impl TryFrom<LaneRecord> for LaneRow {
             paused_ms: row.paused_ms,
             chain_seq: row.chain_seq,
             chain_head: fixed("lane.chain_head", &row.chain_head)?,
+            stopped: Stopped::parse(row.stopped.as_deref().unwrap_or_default()),
         })
     }
 }

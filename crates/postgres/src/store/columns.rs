@@ -18,6 +18,7 @@ pub(super) struct Columns<'a> {
     tenants: Tenants<'a>,
     requests: Requests<'a>,
     keys: SealedKeys<'a>,
+    forgotten: Forgotten,
 }
 
 #[derive(Default)]
@@ -34,6 +35,7 @@ struct Lanes<'a> {
     paused_ms: Vec<i64>,
     chain_seq: Vec<i64>,
     chain_head: Vec<&'a [u8]>,
+    stopped: Vec<Option<String>>,
 }
 
 #[derive(Default)]
@@ -85,6 +87,12 @@ struct SealedKeys<'a> {
     wrapped: Vec<&'a [u8]>,
 }
 
+#[derive(Default)]
+struct Forgotten {
+    lane: Vec<i32>,
+    tenant: Vec<Uuid>,
+}
+
 impl<'a> Columns<'a> {
     /// Lanes, tenants, requests and keys are sorted, so that two batches lock what both want in one order.
     pub(super) fn new(batch: &'a Batch, plans: &[Plan]) -> Self {
@@ -92,6 +100,7 @@ impl<'a> Columns<'a> {
         let mut lanes: Vec<_> = batch.lanes.iter().zip(plans).collect();
         lanes.sort_unstable_by_key(|(write, _)| write.lane.lane);
         let (mut tenants, mut requests, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let mut forgotten: Vec<(TenantId, Lane)> = Vec::new();
         let mut new = HashSet::new();
         for (write, plan) in lanes {
             columns.lanes.push(write, plan);
@@ -102,18 +111,24 @@ impl<'a> Columns<'a> {
             tenants.extend(&write.tenants);
             requests.extend(write.requests.iter().map(|row| (write.lane.lane, row)));
             keys.extend(write.keys.iter().map(|key| (write.lane.lane, key)));
+            forgotten.extend(write.forgotten.iter().map(|tenant| (*tenant, write.lane.lane)));
         }
         tenants.sort_unstable_by_key(|row| row.tenant);
         requests.sort_unstable_by_key(|(_, row)| &row.id);
         keys.sort_unstable_by_key(|(_, key)| key.tenant);
+        forgotten.sort_unstable();
         tenants.into_iter().for_each(|row| columns.tenants.push(row, &new));
         requests.into_iter().for_each(|(lane, row)| columns.requests.push(lane, row));
         keys.into_iter().for_each(|(lane, key)| columns.keys.push(lane, key));
+        for (tenant, lane) in forgotten {
+            columns.forgotten.lane.push(i32::from(lane.0));
+            columns.forgotten.tenant.push(tenant.0);
+        }
         columns
     }
 
-    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 49] {
-        let Self { lanes: l, rows: r, tenants: t, requests: q, keys: k } = self;
+    pub(super) fn params(&self) -> [&(dyn ToSql + Sync); 52] {
+        let Self { lanes: l, rows: r, tenants: t, requests: q, keys: k, forgotten: f } = self;
         [
             &l.lane,
             &l.epoch,
@@ -131,6 +146,7 @@ impl<'a> Columns<'a> {
             &l.paused_ms,
             &l.chain_seq,
             &l.chain_head,
+            &l.stopped,
             &r.lane,
             &r.n,
             &r.tenant,
@@ -164,6 +180,8 @@ impl<'a> Columns<'a> {
             &k.lane,
             &k.tenant,
             &k.wrapped,
+            &f.lane,
+            &f.tenant,
         ]
     }
 }
@@ -185,6 +203,7 @@ impl<'a> Lanes<'a> {
         self.paused_ms.push(row.paused_ms);
         self.chain_seq.push(row.chain_seq);
         self.chain_head.push(&row.chain_head);
+        self.stopped.push((!row.stopped.is_empty()).then(|| row.stopped.to_string()));
     }
 }
 

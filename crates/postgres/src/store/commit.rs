@@ -24,21 +24,22 @@ with won as (
         requests_next = w.requests_next, requests_last = w.requests_last,
         results_next = w.results_next, results_last = w.results_last,
         operations_next = w.operations_next, operations_last = w.operations_last,
-        fruitless = 0, seen_at = w.seen_at, paused_ms = w.paused_ms, chain_seq = w.chain_seq, chain_head = w.chain_head
+        fruitless = 0, seen_at = w.seen_at, paused_ms = w.paused_ms, chain_seq = w.chain_seq, chain_head = w.chain_head,
+        stopped = w.stopped
     from unnest($1::int4[], $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::int8[], $7::int8[], $8::bytea[],
-        $9::int8[], $10::bytea[], $11::int8[], $12::bytea[], $13::int8[], $14::int8[], $15::int8[], $16::bytea[])
+        $9::int8[], $10::bytea[], $11::int8[], $12::bytea[], $13::int8[], $14::int8[], $15::int8[], $16::bytea[], $17::text[])
         as w(lane, epoch, n_before, n, spoken, settled, requests_next, requests_last, results_next, results_last,
-            operations_next, operations_last, seen_at, paused_ms, chain_seq, chain_head)
+            operations_next, operations_last, seen_at, paused_ms, chain_seq, chain_head, stopped)
     where l.lane = w.lane and l.epoch = w.epoch and l.n = w.n_before
     returning l.lane
 ), rows as (
     insert into journal (lane, n, tenant, seq, prev_n, at, entry, facts)
-    select r.* from unnest($17::int4[], $18::int8[], $19::uuid[], $20::int8[], $21::int8[], $22::int8[],
-        $23::bytea[], $24::bytea[]) as r(lane, n, tenant, seq, prev_n, at, entry, facts)
+    select r.* from unnest($18::int4[], $19::int8[], $20::uuid[], $21::int8[], $22::int8[], $23::int8[],
+        $24::bytea[], $25::bytea[]) as r(lane, n, tenant, seq, prev_n, at, entry, facts)
     where r.lane = any(array(select lane from won))
 ), t as materialized (
-    select t.* from unnest($25::uuid[], $26::int4[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[],
-        $32::int8[], $33::int8[], $34::int8[], $35::bytea[], $36::bool[], $37::bool[], $38::int8[], $39::bool[])
+    select t.* from unnest($26::uuid[], $27::int4[], $28::text[], $29::text[], $30::text[], $31::text[], $32::text[],
+        $33::int8[], $34::int8[], $35::int8[], $36::bytea[], $37::bool[], $38::bool[], $39::int8[], $40::bool[])
         as t(tenant, lane, environment, slug, name, plan, state, since, head_n, head_seq, head_hash, at_rest,
             holds_slug, created, is_new)
     where t.lane = any(array(select lane from won))
@@ -59,7 +60,7 @@ with won as (
         head_hash = excluded.head_hash, at_rest = excluded.at_rest, holds_slug = excluded.holds_slug
     where old.lane = excluded.lane
 ), q as materialized (
-    select q.* from unnest($40::int4[], $41::text[], $42::text[], $43::bytea[], $44::uuid[], $45::text[], $46::int8[])
+    select q.* from unnest($41::int4[], $42::text[], $43::text[], $44::bytea[], $45::uuid[], $46::text[], $47::int8[])
         as q(lane, source, id, digest, tenant, origin, at)
     where q.lane = any(array(select lane from won))
 ), expired as (
@@ -71,8 +72,11 @@ with won as (
     select q.source, q.id, q.digest, q.tenant, q.origin, q.at from q where (select count(*) from expired) >= 0
 ), keys as (
     insert into tenant_key (tenant, wrapped)
-    select k.tenant, k.wrapped from unnest($47::int4[], $48::uuid[], $49::bytea[]) as k(lane, tenant, wrapped)
+    select k.tenant, k.wrapped from unnest($48::int4[], $49::uuid[], $50::bytea[]) as k(lane, tenant, wrapped)
     where k.lane = any(array(select lane from won))
+), forgotten as (
+    delete from tenant_key old using unnest($51::int4[], $52::uuid[]) as f(lane, tenant)
+    where old.tenant = f.tenant and f.lane = any(array(select lane from won))
 )
 select lane from won";
 

@@ -1,6 +1,7 @@
 //! From rows of a result to the ports' types. What does not read was written by somebody else, and is an error.
 
 use bytes::Bytes;
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::{Environment, Lane, RequestId, Sealed, Slug, State, TenantId, Time};
 use tenantry_ports::{HeardAt, LaneRow, RequestRow, Row, StoreError, TenantRow};
 use tokio_postgres::Row as PgRow;
@@ -39,6 +40,7 @@ pub(super) fn lane(row: &PgRow) -> Result<LaneRow, StoreError> {
         paused_ms: get(row, 12)?,
         chain_seq: get(row, 13)?,
         chain_head: fixed(row, 14)?,
+        stopped: Stopped::parse(get::<Option<&str>>(row, 15)?.unwrap_or_default()),
     })
 }
 

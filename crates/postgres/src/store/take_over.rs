@@ -28,7 +28,8 @@ on conflict (lane) do update set
     system_id = excluded.system_id,
     timeline = excluded.timeline
 returning l.lane, l.epoch, l.n, l.spoken, l.requests_next, l.requests_last, l.results_next, l.results_last,
-    l.operations_next, l.operations_last, l.fruitless, l.seen_at, l.paused_ms, l.chain_seq, l.chain_head";
+    l.operations_next, l.operations_last, l.fruitless, l.seen_at, l.paused_ms, l.chain_seq, l.chain_head,
+    l.stopped";
 
 const AWAKE: &str =
     concat!("select ", tenant_columns!(), " from tenant t where t.lane = $1 and not t.at_rest");

@@ -81,6 +81,7 @@ pub(crate) fn write(lane: &LaneRow) -> LaneWrite {
         tenants: Vec::new(),
         requests: Vec::new(),
         keys: Vec::new(),
+        forgotten: Vec::new(),
     }
 }
 

@@ -10,8 +10,8 @@ use tenantry_contracts::operation::{Operation, OperationVerb, Target};
 use tenantry_contracts::request::{Admin, Kind, Request};
 use tenantry_contracts::result::{Failure, Said};
 use tenantry_contracts::{
-    Class, Code, Environment, Fleet, Json, Origin, Refusal, RequestId, Sealed, Slug, StepName, TenantId,
-    Time, Token, WorkerName,
+    Class, Code, Difference, Environment, Fleet, Json, Observed, Origin, Refusal, RequestId, Sealed, Slug,
+    StepName, TenantId, Time, Token, WorkerName,
 };
 use tenantry_saga::{
     Asked, Born, Change, End, Heard, Moment, Plan, Queued, Registry, Row, Tenant, Then, View, What, When,
@@ -43,6 +43,15 @@ pub(crate) fn broken(name: &'static str, waits_for: &'static [&'static str]) -> 
     let mut row = step(name, waits_for, Then::Hold, (1, 1));
     if let What::Step { input, .. } = &mut row.what {
         *input = |view| view.output::<bool>("nowhere").map(|_| unreachable!());
+    }
+    row
+}
+
+/// A step whose input is made from what row `a` makes.
+pub(crate) fn reader(name: &'static str, waits_for: &'static [&'static str]) -> Row {
+    let mut row = step(name, waits_for, Then::Hold, (1, 1));
+    if let What::Step { input, .. } = &mut row.what {
+        *input = |view| view.input(&view.output::<Json>("a")?);
     }
     row
 }
@@ -84,6 +93,19 @@ pub(crate) fn fleet() -> Fleet {
 
 pub(crate) fn yes() -> Said {
     Said::Succeeded(Json::of(&"made").unwrap())
+}
+
+/// What a look saw: nothing, all of it, part of it, somebody else's, or it cannot tell.
+pub(crate) fn looked(which: usize) -> Said {
+    let differences = Vec::from_iter(Difference::of("size", &1, &2));
+    let seen = match which % 5 {
+        0 => Observed::Absent,
+        1 => Observed::Ours { differences: Vec::new() },
+        2 => Observed::Ours { differences },
+        3 => Observed::Foreign { hint: "somebody".to_owned() },
+        _ => Observed::Unknown { why: "it is dark".to_owned() },
+    };
+    Said::Succeeded(Json::of(&seen).unwrap())
 }
 
 pub(crate) fn no(class: Class) -> Said {
@@ -142,6 +164,7 @@ pub(crate) fn born(at: u8, request: Request) -> Born {
         requesters: Vec::new(),
         request: Arc::new(request),
         traceparent: None,
+        commitments: Default::default(),
     }
 }
 
@@ -168,8 +191,11 @@ pub(crate) fn hear(
         assert_eq!((&before, first), (&*tenant, *n), "a refused operation changed the tenant");
         return told;
     };
+    // What is over stays over; it can only be held, released and forgotten.
     if before.state.is_final() {
-        assert!(changes.is_empty(), "a tenant that is {} moved: {changes:?}", before.state);
+        let still =
+            |change: &Change| Change { flags: None, by: None, ..change.clone() } == Change::new(change.what);
+        assert!(changes.iter().all(|(_, change)| still(change)), "{} moved: {changes:?}", before.state);
     }
     check_told(Some(before), tenant, plans, first, *n, now, changes);
     told

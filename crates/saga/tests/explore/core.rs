@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 use tenantry_contracts::command::Question;
-use tenantry_contracts::operation::OperationVerb;
+use tenantry_contracts::operation::{Actor, OperationVerb, Scope, Stopped};
 use tenantry_contracts::result::Said;
 use tenantry_contracts::{Class, RowName, SagaId, Time, Token, Verb};
 use tenantry_saga::{Heard, Plan, Registry, RowState, Tenant};
@@ -48,6 +48,12 @@ pub(crate) enum Input {
     Cancel,
     Retry,
     Decide(u8, bool),
+    /// By the row in the plan.
+    Rerun(u8),
+    Pause,
+    Resume,
+    Hold,
+    Release,
 }
 
 /// A tenant, and the hash of everything in it.
@@ -147,14 +153,22 @@ impl Core {
             }
             Input::Due(row) => {
                 set_clocks(&mut after, |at| at == usize::from(row));
-                self.heard(&mut after, n, Heard::Due)
+                self.heard(&mut after, n, Heard::Due(&Stopped::default()))
             }
             Input::AllDue => {
                 set_clocks(&mut after, |_| true);
-                self.heard(&mut after, n, Heard::Due)
+                self.heard(&mut after, n, Heard::Due(&Stopped::default()))
             }
             Input::Cancel => self.operated(&mut after, n, OperationVerb::Cancel),
             Input::Retry => self.operated(&mut after, n, OperationVerb::Retry),
+            Input::Rerun(row) => {
+                let name = RowName::new(self.plan.rows[usize::from(row)].name);
+                self.operated(&mut after, n, OperationVerb::Rerun(name))
+            }
+            Input::Pause => self.operated(&mut after, n, OperationVerb::Pause(Scope::Tenant)),
+            Input::Resume => self.operated(&mut after, n, OperationVerb::Resume(Scope::Tenant)),
+            Input::Hold => self.operated(&mut after, n, OperationVerb::Hold),
+            Input::Release => self.operated(&mut after, n, OperationVerb::Release),
             Input::Decide(row, yes) => {
                 let name = RowName::new(self.plan.rows[usize::from(row)].name);
                 let verb = if yes { OperationVerb::Approve(name) } else { OperationVerb::Reject(name) };
@@ -169,7 +183,9 @@ impl Core {
     }
 
     fn operated(&self, tenant: &mut Tenant, n: &mut i64, verb: OperationVerb) -> usize {
-        self.heard(tenant, n, Heard::Operation(&common::operation(verb)))
+        let mut operation = common::operation(verb);
+        operation.second = Some(Actor::unverified("grace"));
+        self.heard(tenant, n, Heard::Operation(&operation))
     }
 
     /// Every open question as a command. Answers that say *not yet* or *expired* change nothing, and the question can

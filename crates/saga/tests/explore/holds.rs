@@ -82,6 +82,24 @@ fn held_and_retried_or_cancelled() {
 }
 
 #[test]
+fn a_step_that_is_asked_again_by_a_person() {
+    let rules = Rules { timeouts: 1, reruns: 2, cancels: 1, ..Rules::sound() };
+    run("a rerun while running", plans::two(), &rules).holds(ENDS);
+    let rules = Rules { errors: 2, reruns: 1, retries: 1, ..Rules::sound() };
+    run("a rerun while held", plans::hold(), &rules).holds(&[State::Active, State::Held]);
+    let rules = Rules { errors: 0, timeouts: 0, reruns: 2, ..Rules::sound() };
+    run("a rerun around a gate", plans::gated(), &rules).holds(&[State::Active, State::Rejected]);
+}
+
+#[test]
+fn paused_or_held_for_the_law_and_released() {
+    let rules = Rules { brakes: 1, cancels: 1, ..Rules::sound() };
+    run("a brake", plans::two(), &rules).holds(ENDS);
+    let rules = Rules { brakes: 2, timeouts: 0, undo_errors: 2, retries: 1, ..Rules::sound() };
+    run("two brakes and a stuck undo", plans::two(), &rules).holds(&[State::RolledBack, State::Stuck]);
+}
+
+#[test]
 fn dead_lettered_held_and_retried() {
     let rules = Rules { letters: 2, retries: 1, cancels: 1, errors: 0, ..Rules::sound() };
     let ends = [State::Active, State::RolledBack, State::Held, State::Stuck];

@@ -12,6 +12,9 @@ pub(crate) struct Rules {
     pub(crate) letters: u8,
     pub(crate) cancels: u8,
     pub(crate) retries: u8,
+    pub(crate) reruns: u8,
+    /// Pauses and legal holds; both are lifted for free.
+    pub(crate) brakes: u8,
     /// Handlers at work at the same time, each with any command that was ever asked.
     pub(crate) handlers: usize,
     /// Tenants of the same slug, one after the other.
@@ -47,6 +50,8 @@ impl Rules {
             letters: 0,
             cancels: 0,
             retries: 0,
+            reruns: 0,
+            brakes: 0,
             handlers: 2,
             tenants: 1,
             coordinators: 1,

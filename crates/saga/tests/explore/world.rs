@@ -21,6 +21,8 @@ pub(crate) struct Left {
     letters: u8,
     cancels: u8,
     retries: u8,
+    reruns: u8,
+    brakes: u8,
 }
 
 /// A handler at work.
@@ -97,6 +99,8 @@ impl World {
             letters: rules.letters,
             cancels: rules.cancels,
             retries: rules.retries,
+            reruns: rules.reruns,
+            brakes: rules.brakes,
         };
         let mut world = Self {
             n,
@@ -174,6 +178,15 @@ impl World {
         if self.left.retries > 0 {
             inputs.push((at, Input::Retry));
         }
+        if self.left.reruns > 0 {
+            inputs.extend(saga.rows.iter().map(|run| (at, Input::Rerun(run.row as u8))));
+        }
+        if self.left.brakes > 0 {
+            inputs.extend([(at, Input::Pause), (at, Input::Hold)]);
+        }
+        let flags = self.tenants[at].flags;
+        inputs.extend(flags.paused.then_some((at, Input::Resume)));
+        inputs.extend(flags.legal_hold.then_some((at, Input::Release)));
         inputs
     }
 
@@ -190,7 +203,9 @@ impl World {
             Input::AllDue => self.left.timeouts -= asked(None),
             Input::Cancel => self.left.cancels -= 1,
             Input::Retry => self.left.retries -= 1,
-            Input::Answer(..) | Input::Decide(..) => {}
+            Input::Rerun(_) => self.left.reruns -= 1,
+            Input::Pause | Input::Hold => self.left.brakes -= 1,
+            Input::Answer(..) | Input::Decide(..) | Input::Resume | Input::Release => {}
         }
     }
 
@@ -363,12 +378,12 @@ impl World {
         if !tenant.at_rest() || !self.loaded.is_empty() {
             return false;
         }
+        let verb = |input| core.hear(tenant, &mut self.n.clone(), input).is_some();
         match tenant.state {
             State::Active | State::Rejected | State::RolledBack => true,
-            State::Held | State::Blocked | State::Stuck => {
-                let verb = |input| core.hear(tenant, &mut self.n.clone(), input).is_some();
-                verb(Input::Retry) || verb(Input::Cancel)
-            }
+            _ if tenant.flags.paused => verb(Input::Resume),
+            _ if tenant.flags.legal_hold => verb(Input::Release),
+            State::Held | State::Blocked | State::Stuck => verb(Input::Retry) || verb(Input::Cancel),
             state => panic!("a tenant rests as {state} and nobody can do anything"),
         }
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "what is missing fails the test")]
 
 mod approvals;
+mod brakes;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
@@ -10,4 +11,5 @@ mod life;
 mod people;
 mod presets;
 mod queue;
+mod steering;
 mod teller;

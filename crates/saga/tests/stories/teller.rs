@@ -2,7 +2,7 @@
 
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::command::Question;
-use tenantry_contracts::operation::OperationVerb;
+use tenantry_contracts::operation::{Actor, OperationVerb, Stopped};
 use tenantry_contracts::request::{Kind, Request};
 use tenantry_contracts::result::Said;
 use tenantry_contracts::{Code, RowName, State, Time, Verb};
@@ -38,11 +38,12 @@ impl Story {
         Self { plans, tenant, now, n, told }
     }
 
-    /// The rows that are asked, with the verb: `a`, or `-a` for an undo.
+    /// The rows that are asked, with the verb: `a`, `-a` for an undo, `?a` for a look.
     pub(crate) fn asks(&self) -> Vec<String> {
         let questions = common::questions(&self.tenant, &self.plans);
         let word = |question: &Question| match question.verb {
             Verb::Compensate => format!("-{}", question.row),
+            Verb::Observe => format!("?{}", question.row),
             _ => question.row.to_string(),
         };
         questions.iter().map(|asked| word(&asked.command.question)).collect()
@@ -76,7 +77,7 @@ impl Story {
     /// Time goes on to the next thing that is due.
     pub(crate) fn wait(&mut self) -> Vec<AuditKind> {
         self.now = self.tenant.next_due(0).expect("nothing is due");
-        self.hear(Heard::Due).unwrap()
+        self.hear(Heard::Due(&Stopped::default())).unwrap()
     }
 
     /// A person acts; the code of the refusal where it is not allowed.
@@ -94,6 +95,13 @@ impl Story {
         let mut operation = common::operation(verb);
         name.clone_into(&mut operation.actor.name);
         operation.seen = seen;
+        self.hear(Heard::Operation(&operation)).map_err(|refusal| refusal.code)
+    }
+
+    /// Two people act.
+    pub(crate) fn both(&mut self, verb: OperationVerb) -> Result<Vec<AuditKind>, Code> {
+        let mut operation = common::operation(verb);
+        operation.second = Some(Actor::unverified("grace"));
         self.hear(Heard::Operation(&operation)).map_err(|refusal| refusal.code)
     }
 

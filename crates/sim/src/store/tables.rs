@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::zoo::Bug;
 use bytes::Bytes;
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::{Environment, Lane, RequestId, Slug, TenantId, Time, Token};
 use tenantry_ports::{
     Batch, Conflict, Fence, Found, HeardAt, LaneRow, LaneWrite, Loaded, Mark, Marked, Need, Remembered,
@@ -128,6 +129,7 @@ impl Tables {
         }
         self.requests.extend(write.requests.iter().map(|row| (row.id.clone(), row.clone())));
         self.keys.extend(write.keys.iter().map(|key| (key.tenant, key.wrapped.clone())));
+        self.keys.retain(|tenant, _| !write.forgotten.contains(tenant));
     }
 
     /// Raises the epoch of a lane, which is made where there is none.
@@ -145,6 +147,7 @@ impl Tables {
             paused_ms: 0,
             chain_seq: 0,
             chain_head: [0; 32],
+            stopped: Stopped::default(),
         });
         if self.bug != Some(Bug::EpochNotRaised) {
             row.epoch += 1;

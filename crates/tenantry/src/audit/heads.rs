@@ -121,6 +121,7 @@ mod tests {
             paused_ms: 0,
             chain_seq: 2,
             chain_head: [2; 32],
+            stopped: Default::default(),
         }
     }
 

@@ -138,6 +138,7 @@ impl Ground {
             request: Arc::new(sealed),
             requesters: Vec::new(),
             traceparent: None,
+            commitments: Default::default(),
         };
         let mut preview = match Preview::of(&self.plans, now, born) {
             Ok(preview) => preview,

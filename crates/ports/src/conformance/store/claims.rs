@@ -4,7 +4,7 @@ use tenantry_contracts::State;
 
 use super::StoreWorld;
 use super::make::{Owner, add, key, request, tenant};
-use crate::{Batch, CommitOutcome, Conflict, Need, Store};
+use crate::{Batch, CommitOutcome, Conflict, LaneWrite, Need, Store};
 
 /// Two lanes that decide on one request id: the second one's whole batch is a conflict, and leaves nothing.
 pub async fn a_request_id_is_decided_once<W: StoreWorld>(world: &W) {
@@ -49,6 +49,29 @@ pub async fn a_tenant_id_belongs_to_one_lane<W: StoreWorld>(world: &W) {
     assert_eq!(second.commit(write).await, CommitOutcome::Conflict(Conflict::Tenant));
     let found = store.read(Need { tenants: vec![made.tenant], ..Need::default() }).await;
     assert_eq!(found.expect("it can be read").tenants[&made.tenant].0, made);
+}
+
+/// A key that was destroyed is gone: another one can be written in its place, which is refused while it is there.
+pub async fn a_key_that_is_destroyed_is_gone<W: StoreWorld>(world: &W) {
+    let lane = world.lane();
+    let mut owner = Owner::of(world.store().await, lane).await;
+    let (mut made, mut beside) = (tenant(lane, 1), tenant(lane, 2));
+    let mut write = owner.write();
+    add(&mut write, &mut made);
+    add(&mut write, &mut beside);
+    write.tenants.extend([made.clone(), beside.clone()]);
+    write.keys.extend([key(made.tenant), key(beside.tenant)]);
+    owner.must(write).await;
+
+    let again = |owner: &Owner<W::Store>, tenant| LaneWrite { keys: vec![key(tenant)], ..owner.write() };
+    let write = again(&owner, made.tenant);
+    assert!(matches!(owner.commit(write).await, CommitOutcome::Conflict(_)));
+    let write = LaneWrite { forgotten: vec![made.tenant], ..owner.write() };
+    owner.must(write).await;
+    let write = again(&owner, made.tenant);
+    owner.must(write).await;
+    let write = again(&owner, beside.tenant);
+    assert!(matches!(owner.commit(write).await, CommitOutcome::Conflict(_)), "the other's is still there");
 }
 
 /// A slug that is held cannot be claimed by another tenant; one that nobody holds any more can.

@@ -3,6 +3,7 @@
 use super::StoreWorld;
 use super::make::{NOW, Owner, add, add_own, heard, key, request, tenant};
 use crate::{Batch, CommitOutcome, LaneRow, Need, Store};
+use tenantry_contracts::operation::Stopped;
 
 /// A lane is made by its first take-over; each one raises the epoch and is counted until a commit.
 pub async fn a_take_over_is_counted_until_a_commit<W: StoreWorld>(world: &W) {
@@ -34,6 +35,7 @@ pub async fn a_commit_is_read_back_as_it_was_written<W: StoreWorld>(world: &W) {
     write.lane.results = heard(8);
     write.lane.operations = heard(9);
     write.lane.paused_ms = 5;
+    write.lane.stopped = Stopped::parse("dns storage");
     let wanted = write.lane.clone();
     owner.must(write).await;
 

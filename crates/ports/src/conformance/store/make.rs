@@ -33,6 +33,7 @@ impl<S: Store> Owner<S> {
             tenants: Vec::new(),
             requests: Vec::new(),
             keys: Vec::new(),
+            forgotten: Vec::new(),
         }
     }
 

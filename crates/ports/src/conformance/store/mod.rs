@@ -16,8 +16,8 @@ use tenantry_contracts::Lane;
 use crate::{Ledger, Store};
 
 pub use claims::{
-    a_request_id_is_decided_once, a_slug_has_one_holder, a_slug_is_freed_and_claimed_in_one_batch,
-    a_tenant_id_belongs_to_one_lane,
+    a_key_that_is_destroyed_is_gone, a_request_id_is_decided_once, a_slug_has_one_holder,
+    a_slug_is_freed_and_claimed_in_one_batch, a_tenant_id_belongs_to_one_lane,
 };
 pub use history::{
     a_lagging_tenant_row_hides_no_row, a_tenant_at_rest_is_read_with_all_its_rows,
@@ -58,6 +58,7 @@ pub async fn all<W: StoreWorld>(world: &W) {
     other_lanes_of_a_batch_still_commit(world).await;
     a_request_id_is_decided_once(world).await;
     a_tenant_id_belongs_to_one_lane(world).await;
+    a_key_that_is_destroyed_is_gone(world).await;
     a_slug_has_one_holder(world).await;
     a_slug_is_freed_and_claimed_in_one_batch(world).await;
     load_finds_exactly_the_tenants_not_at_rest(world).await;

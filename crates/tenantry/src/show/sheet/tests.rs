@@ -47,6 +47,7 @@ impl World {
             request: Arc::new(heard.request.seal(|_, _| Sealed::read("sealed".to_owned()))),
             requesters: Vec::new(),
             traceparent: None,
+            commitments: Default::default(),
         };
         let (plans, now, mut n) = (thread::plans(), Time(1_000), 0);
         let (tenant, told) = Tenant::accept(&plans, Moment { now, paused_ms: 0, n: &mut n }, born).unwrap();
