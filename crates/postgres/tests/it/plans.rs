@@ -39,13 +39,13 @@ async fn arguments(client: &Client, name: &str) -> String {
             let new = "00000000-0000-7000-9000-000000000001";
             [
                 format!("'{{1}}', '{{{epoch}}}', '{{{n}}}', '{{{next}}}', '{{0}}', '{{{n}}}', '{{1}}', {id}"),
-                format!("'{{1}}', {id}, '{{1}}', {id}, '{{1}}', '{{0}}', '{{1}}', {hash}"),
+                format!("'{{1}}', {id}, '{{1}}', {id}, '{{1}}', '{{0}}', '{{1}}', {hash}, '{{NULL}}'"),
                 format!("'{{1}}', '{{{next}}}', '{{{new}}}', '{{1}}', '{{0}}', '{{1}}', {id}, {id}"),
                 format!("'{{{new},{TENANT}}}', '{{1,1}}', '{{prod,prod}}', '{{new,acme}}', '{{x,x}}', '{{p,p}}'"),
                 format!("'{{ACTIVE,ACTIVE}}', '{{1,1}}', '{{{next},3}}', '{{1,3}}', array[{hash}, {hash}]::bytea[]"),
                 "'{f,f}', '{t,t}', '{1,1}', '{t,f}'".to_owned(),
                 format!("'{{1}}', '{{source}}', '{{new}}', {hash}, '{{{new}}}', '{{t/0/1}}', '{{1}}'"),
-                format!("'{{1}}', '{{{new}}}', {id}"),
+                format!("'{{1}}', '{{{new}}}', {id}, '{{1}}', '{{{TENANT}}}'"),
             ]
             .join(", ")
             .replace(&format!("array[{hash}, {hash}]::bytea[]"), &hash.replace("\"}", &format!("\",\"\\\\x{}\"}}", zeros(32))))
