@@ -4,10 +4,12 @@ use bytes::Bytes;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::json;
-use tenantry_contracts::operation::{Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Scope, Target};
 use tenantry_contracts::request::{self, TYPE};
 use tenantry_contracts::{Environment, Lane, RequestId, RowName, Slug, Time, Topic};
 use tenantry_ports::{Outgoing, Place};
+
+use crate::steps::PORTERS;
 
 /// A record that somebody outside writes, and when (virtual milliseconds).
 #[derive(Clone, Debug)]
@@ -68,8 +70,56 @@ pub fn script(seed: u64, tenants: usize, lanes: u16, within_ms: i64, begin: Time
         let at_ms = rng.random_range(0..within_ms);
         acts.push(Act { at_ms, record: poison(rng, number, lanes) });
     }
+    // Of a generator of its own, so that what a seed did before it still does.
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed ^ 0x0057_ee40_0000);
+    for number in 0..tenants {
+        let at_ms = rng.random_range(0..within_ms);
+        steer(rng, &mut acts, &format!("acme-{number}"), lanes, at_ms, begin);
+    }
+    stop(rng, &mut acts, lanes, within_ms, begin);
     acts.sort_by_key(|act| act.at_ms);
     acts
+}
+
+/// Somebody has a step asked again, or brakes a tenant and lets it go on.
+fn steer(rng: &mut ChaCha8Rng, acts: &mut Vec<Act>, slug: &str, lanes: u16, at_ms: i64, begin: Time) {
+    let mut act = |at_ms: i64, what: &str, wanted: OperationVerb| {
+        let record = verb(slug, &format!("{what}-{slug}"), wanted, lanes, begin.plus(at_ms));
+        acts.push(Act { at_ms, record });
+    };
+    let later = at_ms + rng.random_range(500..20_000);
+    if rng.random_bool(0.15) {
+        let rows = ["check", "name", "label", "crate"];
+        act(at_ms, "rerun", OperationVerb::Rerun(RowName::new(rows[rng.random_range(0..rows.len())])));
+    }
+    if rng.random_bool(0.1) {
+        act(at_ms, "pause", OperationVerb::Pause(Scope::Tenant));
+        act(later, "resume", OperationVerb::Resume(Scope::Tenant));
+    }
+    if rng.random_bool(0.1) {
+        act(at_ms, "hold", OperationVerb::Hold);
+        act(later, "release", OperationVerb::Release);
+    }
+}
+
+/// Somebody stops a worker in some lanes, or all of them, and lets them go on.
+fn stop(rng: &mut ChaCha8Rng, acts: &mut Vec<Act>, lanes: u16, within_ms: i64, begin: Time) {
+    for lane in 0..lanes {
+        if !rng.random_bool(0.2) {
+            continue;
+        }
+        let scope = if rng.random_bool(0.5) { Scope::Fleet } else { Scope::Worker(PORTERS) };
+        let at_ms = rng.random_range(0..within_ms);
+        let later = at_ms + rng.random_range(500..20_000);
+        for (at_ms, what, wanted) in [
+            (at_ms, "stop", OperationVerb::Pause(scope.clone())),
+            (later, "go", OperationVerb::Resume(scope)),
+        ] {
+            let operation = operation(&format!("{what}-{lane}"), wanted, None);
+            let place = Place { topic: Topic::Operations, partition: lane };
+            acts.push(Act { at_ms, record: record(&operation, place, begin.plus(at_ms)) });
+        }
+    }
 }
 
 /// A request, some of them more than once, in the wrong place, or with another body under the same id.
@@ -148,23 +198,24 @@ fn request_of(asked: &Asked, lanes: u16, at: Time) -> Outgoing {
 
 /// A verb of a person about the tenant that holds this slug.
 pub fn verb(slug: &str, id: &str, verb: OperationVerb, lanes: u16, at: Time) -> Outgoing {
-    let (parsed, home) = match Slug::parse(slug) {
-        Ok(parsed) => (Some(parsed.clone()), Lane::of(&parsed, lanes).0),
-        Err(_) => (None, 0),
-    };
-    let encoded = parsed.and_then(|slug| {
-        let id = RequestId { source: "/people".into(), id: id.to_owned() };
-        let target = Target { slug, environment: Environment::default(), tenant: None };
-        Operation::new(id, verb, Some(target), "ops", "because").encode(at).ok()
-    });
-    let (headers, value) = encoded.unwrap_or_default();
-    Outgoing {
-        place: Place { topic: Topic::Operations, partition: home },
-        key: Some(Bytes::from(slug.to_owned())),
-        headers,
-        value: Some(value),
-        tag: 0,
-    }
+    let slug = Slug::parse(slug).ok();
+    let home = slug.as_ref().map_or(0, |slug| Lane::of(slug, lanes).0);
+    let target = slug.map(|slug| Target { slug, environment: Environment::default(), tenant: None });
+    let place = Place { topic: Topic::Operations, partition: home };
+    record(&operation(id, verb, target), place, at)
+}
+
+/// Two people's, where the verb asks for a second.
+fn operation(id: &str, verb: OperationVerb, target: Option<Target>) -> Operation {
+    let second = (verb == OperationVerb::Release).then(|| Actor::unverified("second"));
+    let id = RequestId { source: "/people".into(), id: id.to_owned() };
+    Operation { second, ..Operation::new(id, verb, target, "ops", "because") }
+}
+
+fn record(operation: &Operation, place: Place, at: Time) -> Outgoing {
+    let (headers, value) = operation.encode(at).unwrap_or_default();
+    let key = Some(Bytes::from(operation.key().to_owned()));
+    Outgoing { place, key, headers, value: Some(value), tag: 0 }
 }
 
 fn poison(rng: &mut ChaCha8Rng, number: usize, lanes: u16) -> Outgoing {

@@ -11,7 +11,7 @@ use tenantry_serve::Server as Steps;
 
 use crate::blows;
 use crate::bus::Brokers;
-use crate::checks::outcomes;
+use crate::checks::{deeds, outcomes};
 use crate::clock::{SimClock, SimEntropy, Sleepers};
 use crate::evidence::{Broken, Evidence};
 use crate::exec::{BEGIN, MS, Me, Process, SPINS, Sim};
@@ -133,6 +133,10 @@ pub fn run(seed: u64, options: &Options) -> Report {
     }
     world.sim.end();
     let (hash, lines, trace) = world.sim.traced();
+    let evidence = world.evidence();
+    for deed in deeds(&evidence) {
+        world.sim.count(deed);
+    }
     Report {
         seed,
         hash,
@@ -140,7 +144,7 @@ pub fn run(seed: u64, options: &Options) -> Report {
         points: world.sim.points(),
         virtual_ms: world.sim.now_us() / MS,
         faults: world.sim.counts(),
-        outcomes: outcomes(&world.evidence()),
+        outcomes: outcomes(&evidence),
         trace,
         broken,
     }

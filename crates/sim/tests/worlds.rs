@@ -51,6 +51,13 @@ fn fifty_seeds_keep_every_promise_and_reach_what_is_rare() {
         "refused by the resource",
         "swept",
         "cared for",
+        "operator.accepted",
+        "tenant.paused",
+        "tenant.unpaused",
+        "tenant.hold.placed",
+        "tenant.hold.released",
+        "fleet.paused",
+        "fleet.resumed",
     ]);
     for kind in kinds {
         assert!(summary.faults.contains_key(kind), "{kind} never happened");

@@ -16,13 +16,9 @@ const DECISIONS: [AuditKind; 6] = [
     AuditKind::RequestForwarded,
     AuditKind::Quarantined,
 ];
-const OPERATED: [AuditKind; 5] = [
-    AuditKind::OperationAccepted,
-    AuditKind::OperationRefused,
-    AuditKind::GateDecided,
-    AuditKind::RequestDuplicate,
-    AuditKind::Quarantined,
-];
+/// Beside these, whatever names the person behind it was taken up.
+const OPERATED: [AuditKind; 3] =
+    [AuditKind::OperationRefused, AuditKind::RequestDuplicate, AuditKind::Quarantined];
 
 /// The header in which a forwarded record names where it was first heard.
 const FORWARDED_FROM: &str = "tenantry_forwarded_from";
@@ -35,7 +31,7 @@ pub(super) fn check(evidence: &Evidence, book: &Book, broken: &mut Vec<Broken>) 
         let Some(cause) = &page.audit.cause else { continue };
         let decides = match Topic::parse(&cause.topic) {
             Some(Topic::Requests) => DECISIONS.contains(&kind),
-            Some(Topic::Operations) => OPERATED.contains(&kind),
+            Some(Topic::Operations) => page.audit.actor.is_some() || OPERATED.contains(&kind),
             _ => false,
         };
         if decides {

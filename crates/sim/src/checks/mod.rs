@@ -16,7 +16,7 @@ use tenantry_contracts::{Fact, Topic, fact};
 use crate::evidence::{Broken, Evidence};
 
 pub use chain::digest;
-pub use ends::outcomes;
+pub use ends::{deeds, outcomes};
 
 /// Everything that must hold when the fleet is at rest: all that was broken.
 pub fn check(evidence: &Evidence) -> Vec<Broken> {

@@ -1,11 +1,11 @@
-//! The load: a closed loop that publishes requests, hears the answers, and checks every outcome.
+//! The load: publishes requests, so many in flight or so many a second, hears the answers, and checks every outcome.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
-use tenantry_audit::{Heard, Verifier};
+use tenantry_audit::{Heard, Report, Verifier};
 use tenantry_contracts::event::{Event, EventKind};
 use tenantry_contracts::{Lane, Slug, Topic, request};
 use tenantry_contracts::{RequestId, Time};
@@ -23,25 +23,47 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
     /// Milliseconds from publication to outcome, sorted.
     pub(super) latencies_ms: Vec<f64>,
-    pub(super) audit_records: u64,
-    pub(super) audit_chains: u64,
 }
 
-impl Outcome {
-    /// A percentile of the latencies.
-    pub(super) fn percentile(&self, of_hundred: f64) -> f64 {
-        let at = (self.latencies_ms.len() as f64 * of_hundred / 100.0) as usize;
-        self.latencies_ms.get(at.min(self.latencies_ms.len().saturating_sub(1))).copied().unwrap_or(0.0)
+/// How requests come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pace {
+    /// So many in flight at a time; each is due when it is published.
+    Closed(u64),
+    /// So many a second, whatever became of the others; each is due at its time, also where it is published late.
+    Rate(f64),
+}
+
+impl Pace {
+    /// How many of so many requests may have been published by now, with so many that are open.
+    fn allows(self, next: u64, open: u64, since: Duration) -> u64 {
+        match self {
+            Self::Closed(in_flight) => next + in_flight.saturating_sub(open),
+            Self::Rate(per_s) => (since.as_secs_f64() * per_s) as u64 + 1,
+        }
+    }
+
+    /// When a request was due.
+    fn due(self, began: Instant, number: u64) -> Instant {
+        match self {
+            Self::Closed(_) => Instant::now(),
+            Self::Rate(per_s) => began + Duration::from_secs_f64(number as f64 / per_s),
+        }
+    }
+
+    /// When the next one is due, if not by an answer.
+    fn next_due(self, began: Instant, next: u64) -> Option<Instant> {
+        matches!(self, Self::Rate(_)).then(|| self.due(began, next))
     }
 }
 
-/// Runs `sagas` sagas with `in_flight` at a time.
+/// Runs `sagas` sagas.
 pub(super) async fn run(
     options: &Options,
     run: &str,
     lanes: u16,
     sagas: u64,
-    in_flight: u64,
+    pace: Pace,
     timeout: Duration,
 ) -> anyhow::Result<Outcome> {
     let places = Reader::places(options, vec![Topic::Events]).await?;
@@ -54,10 +76,10 @@ pub(super) async fn run(
     let began = Instant::now();
     let end = began + timeout;
     while outcome.active + outcome.rolled_back < sagas {
-        while next < sagas && (open.len() as u64) < in_flight {
+        while next < pace.allows(next, open.len() as u64, began.elapsed()).min(sagas) {
             let slug = format!("b-{run}-{next}");
             let Err(refused) = producer.send(request(&slug, lanes, clock.now())?) else {
-                open.insert(slug, Instant::now());
+                open.insert(slug, pace.due(began, next));
                 next += 1;
                 continue;
             };
@@ -66,6 +88,7 @@ pub(super) async fn run(
             }
             break;
         }
+        let due = pace.next_due(began, next).filter(|_| next < sagas).unwrap_or(end);
         tokio::select! {
             read = events.read() => {
                 if let Read::Records(records) = read? {
@@ -79,6 +102,7 @@ pub(super) async fn run(
                     bail!("a request was not acknowledged: {:?}", bad.delivery);
                 }
             }
+            () = tokio::time::sleep_until(due.into()), if due < end => {}
             () = tokio::time::sleep_until(end.into()) => bail!("{} sagas are still open after {timeout:?}", open.len()),
         }
     }
@@ -137,7 +161,7 @@ fn request(slug: &str, lanes: u16, at: Time) -> anyhow::Result<Outgoing> {
 }
 
 /// Reads the audit topic from the beginning and verifies every chain.
-pub(super) async fn verify(options: &Options, outcome: &mut Outcome) -> anyhow::Result<()> {
+pub(super) async fn verify(options: &Options) -> anyhow::Result<Report> {
     let places = Reader::places(options, vec![Topic::Audit]).await?;
     let mut reader = Reader::open(options, places, Start::Earliest).await?;
     let mut verifier = Verifier::new();
@@ -147,8 +171,5 @@ pub(super) async fn verify(options: &Options, outcome: &mut Outcome) -> anyhow::
             verifier.hear(Heard { key: record.key.as_deref(), value: record.value.as_deref(), at: &at });
         }
     }
-    let report = verifier.finish(None)?;
-    outcome.audit_records = report.records;
-    outcome.audit_chains = report.chains;
-    Ok(())
+    Ok(verifier.finish(None)?)
 }

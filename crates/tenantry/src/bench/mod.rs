@@ -2,16 +2,19 @@
 //! outcome checked and the audit verified.
 
 mod cpu;
+mod figures;
+mod limits;
 mod load;
 mod part;
 mod plan;
+mod print;
 mod saga;
 mod steps;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 /// Measure the fleet.
 #[derive(Debug, ClapArgs)]
@@ -22,8 +25,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Sagas of twelve steps that do nothing, as many as the fleet can take.
-    Saga(SagaArgs),
+    /// Sagas of twelve steps that do nothing: how many the fleet can take, and how long one takes.
+    Saga(Box<SagaArgs>),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -32,12 +35,33 @@ enum What {
 /// What `bench saga` is told.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct SagaArgs {
-    /// How many sagas to run.
+    /// What is measured
+    #[arg(long = "case", value_enum, value_delimiter = ',', default_values_t = [Case::Tput, Case::Lat, Case::Rate])]
+    cases: Vec<Case>,
+    /// How often each case is measured; the figures are medians.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=20))]
+    repeat: u16,
+    /// How many sagas of `tput` to run.
     #[arg(long, default_value_t = 10_000)]
     sagas: u64,
-    /// How many are in flight at a time.
+    /// How many of them are in flight at a time.
     #[arg(long, default_value_t = 1024)]
     in_flight: u64,
+    /// How many sagas of `lat` to run, one at a time.
+    #[arg(long, default_value_t = 200)]
+    one_by_one: u64,
+    /// How many sagas a second come in `rate`, for twenty seconds.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// Keep the results in this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    keep: Option<PathBuf>,
+    /// Hold the results against those that were kept in this file.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Leave the limit line out.
+    #[arg(long)]
+    no_limits: bool,
     /// Lanes (partitions) to make.
     #[arg(long, default_value_t = 4)]
     lanes: u16,
@@ -67,13 +91,34 @@ pub struct SagaArgs {
     json: bool,
 }
 
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Case {
+    /// A closed loop: as many sagas a second as the fleet can take.
+    Tput,
+    /// One saga at a time.
+    Lat,
+    /// So many a second, with the latency from when each was due.
+    Rate,
+}
+
+impl Case {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Tput => "tput",
+            Self::Lat => "lat",
+            Self::Rate => "rate",
+        }
+    }
+}
+
 /// Runs the benchmark, or one of its parts.
 ///
 /// # Errors
 /// Where something could not be started, an outcome was wrong, or the audit does not verify.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
-        What::Saga(args) => saga::run(args).await?,
+        What::Saga(args) => saga::run(*args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

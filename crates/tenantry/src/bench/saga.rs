@@ -5,14 +5,26 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use tenantry_contracts::Topic;
+use tenantry_kafka::{Options, Reader, Start};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use super::SagaArgs;
 use super::cpu::{Used, used};
-use super::load::{self, Outcome};
+use super::figures::{Figures, Limits, Process, Report, percentile};
+use super::load::{self, Outcome, Pace};
 use super::part::{Part, kafka};
 use super::plan::workers;
+use super::{Case, SagaArgs, limits, print};
+use crate::out::{self, usage};
+
+const GENERATOR: &str = "generator";
+const POSTGRES: &str = "postgres";
+const BROKER: &str = "broker";
+/// What is not ours to make small.
+const OUTSIDE: [&str; 3] = [GENERATOR, POSTGRES, BROKER];
+/// How long requests come at a rate, in seconds.
+const RATE_FOR_S: f64 = 20.0;
 
 /// A process of the benchmark.
 struct Running {
@@ -38,7 +50,18 @@ async fn start(part: Part, args: &[(&str, String)]) -> anyhow::Result<(Running, 
     Ok((Running { name: part.word(), child }, line))
 }
 
+/// Everything that is measured, and what it needs.
+struct House {
+    args: SagaArgs,
+    parts: Vec<Running>,
+    postgres: Option<u32>,
+    options: Options,
+    store: Store,
+    timeout: Duration,
+}
+
 pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
+    let baseline = args.baseline.as_deref().map(read).transpose()?;
     let dir = Folder::new(args.dir.clone())?;
     let mut parts = Vec::new();
     let brokers = match &args.brokers {
@@ -63,6 +86,8 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
     tenantry_postgres::migrate(&url).await?;
     let options = kafka(&brokers, args.linger_ms);
     tenantry_kafka::topics::apply(&options, &workers(), args.lanes, 1).await?;
+    let limits =
+        if args.no_limits { Limits::default() } else { limits::take(&url, &options, dir.path()).await? };
 
     let told = [
         ("--brokers", brokers.clone()),
@@ -73,88 +98,134 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
     for part in [Part::Coordinator, Part::WorkersA, Part::WorkersB] {
         parts.push(start(part, &told).await?.0);
     }
-    let timeout = Duration::from_secs(args.timeout_s);
-    // Groups settle, connections open, statements are prepared: not part of the measurement.
-    load::run(&options, "warm", args.lanes, 64, 64, timeout).await.context("warm-up")?;
-
     let postgres =
         args.postgres_pid.or_else(|| cluster.as_ref().map(tenantry_embedded_postgres::Cluster::pid));
-    let look = |parts: &[Running]| -> Vec<(&'static str, Used)> {
-        let own = parts.iter().filter_map(|part| Some((part.name, used(part.child.id()?, false))));
-        let broker = args.broker_pid.map(|pid| ("broker", used(pid, false)));
-        let store = postgres.map(|pid| ("postgres", used(pid, true)));
-        own.chain(broker).chain(store).chain([("generator", used(std::process::id(), false))]).collect()
+    let timeout = Duration::from_secs(args.timeout_s);
+    let mut house = House { parts, postgres, options, store: Store::new(&url).await?, timeout, args };
+    // Groups settle, connections open, statements are prepared: not part of the measurement.
+    house.load("warm", Pace::Closed(64), 64).await.context("warm-up")?;
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        broker: if house.args.brokers.is_some() { "given" } else { "embedded" }.to_owned(),
+        lanes: house.args.lanes,
+        linger_ms: house.args.linger_ms,
+        repeats: usize::from(house.args.repeat),
+        limits,
+        ..Report::default()
     };
-    let wal = Wal::new(&url).await?;
-    let (before, wal_before) = (look(&parts), wal.bytes().await?);
-    let mut outcome =
-        load::run(&options, &run_name(), args.lanes, args.sagas, args.in_flight, timeout).await?;
-    let (after, wal_after) = (look(&parts), wal.bytes().await?);
-    load::verify(&options, &mut outcome).await.context("the audit does not verify")?;
-    for part in &mut parts {
-        if let Some(status) = part.child.try_wait()? {
-            bail!("{} ended during the run: {status}", part.name);
+    for case in house.args.cases.clone() {
+        let mut runs = Vec::new();
+        for _ in 0..house.args.repeat {
+            runs.push(house.measure(case).await?);
         }
+        report.cases.extend(Figures::medians(&runs));
     }
-    let used: Vec<_> = before
-        .iter()
-        .zip(&after)
-        .map(|((name, before), (_, after))| (*name, after.cpu_s - before.cpu_s, after.rss_mib))
-        .collect();
-    print(&args, &outcome, &used, (wal_after - wal_before) as f64 / args.sagas as f64 / 1024.0);
+    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    (report.audit_records, report.audit_chains) = (audit.records, audit.chains);
+    house.still_run()?;
+    if let Some(path) = &house.args.keep {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)
+            .map_err(|error| usage("file_unwritable", format!("{}: {error}", path.display())))?;
+    }
+    if house.args.json {
+        out::json(&report)?;
+    } else {
+        print::report(&report, baseline.as_ref());
+    }
     // The broker last: the others still use it.
-    while parts.pop().is_some() {}
+    while house.parts.pop().is_some() {}
     if let Some(cluster) = cluster {
         cluster.stop().await?;
     }
     Ok(())
 }
 
-#[allow(clippy::print_stdout)] // The result.
-fn print(args: &SagaArgs, outcome: &Outcome, used: &[(&'static str, f64, f64)], wal_kb: f64) {
-    let sagas = args.sagas as f64;
-    let per_second = sagas / outcome.took.as_secs_f64();
-    let ours: f64 = used.iter().filter(|(name, ..)| *name != "generator").map(|(_, cpu, _)| cpu).sum();
-    let fleet = |name: &str| !matches!(name, "generator" | "postgres" | "broker");
-    let rss: f64 = used.iter().filter(|(name, ..)| fleet(name)).map(|(.., rss)| rss).sum();
-    if args.json {
-        let processes: Vec<_> = used
+fn read(path: &Path) -> anyhow::Result<Report> {
+    let unreadable = |error: String| usage("baseline_unreadable", format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+    Ok(serde_json::from_str(&text).map_err(|error| unreadable(error.to_string()))?)
+}
+
+impl House {
+    async fn load(&self, run: &str, pace: Pace, sagas: u64) -> anyhow::Result<Outcome> {
+        load::run(&self.options, run, self.args.lanes, sagas, pace, self.timeout).await
+    }
+
+    /// One run of a case.
+    async fn measure(&mut self, case: Case) -> anyhow::Result<Figures> {
+        let (pace, sagas) = match case {
+            Case::Tput => (Pace::Closed(self.args.in_flight), self.args.sagas),
+            Case::Lat => (Pace::Closed(1), self.args.one_by_one),
+            Case::Rate => (Pace::Rate(self.args.rate), (self.args.rate * RATE_FOR_S) as u64),
+        };
+        let before = (self.used(), self.counted().await?);
+        let outcome = self.load(&run_name(), pace, sagas).await?;
+        let after = (self.used(), self.counted().await?);
+        self.still_run()?;
+        let per_saga = |of: fn(&Counted) -> i64| (of(&after.1) - of(&before.1)) as f64 / sagas as f64;
+        let processes: Vec<Process> = before
+            .0
             .iter()
-            .map(|(name, cpu, rss)| serde_json::json!({"name": name, "cpu_s": cpu, "rss_mib": rss}))
+            .zip(&after.0)
+            .map(|((name, before), (_, after))| Process {
+                name: (*name).to_owned(),
+                cpu_s_per_1000: (after.cpu_s - before.cpu_s) / sagas as f64 * 1000.0,
+                rss_mib: after.rss_mib,
+            })
             .collect();
-        let document = serde_json::json!({
-            "sagas": args.sagas, "in_flight": args.in_flight, "lanes": args.lanes, "linger_ms": args.linger_ms,
-            "seconds": outcome.took.as_secs_f64(), "sagas_per_s": per_second,
-            "p50_ms": outcome.percentile(50.0), "p99_ms": outcome.percentile(99.0),
-            "cpu_s_per_1000": ours / sagas * 1000.0, "rss_mib": rss, "wal_kib_per_saga": wal_kb,
-            "active": outcome.active, "rolled_back": outcome.rolled_back, "wrong": 0,
-            "audit": {"records": outcome.audit_records, "chains": outcome.audit_chains, "verified": true},
-            "processes": processes,
-        });
-        println!("{document:#}");
-        return;
+        let fleet = |process: &&Process| !OUTSIDE.contains(&process.name.as_str());
+        Ok(Figures {
+            case: case.word().to_owned(),
+            sagas,
+            in_flight: if let Pace::Closed(in_flight) = pace { Some(in_flight) } else { None },
+            active: outcome.active,
+            rolled_back: outcome.rolled_back,
+            sagas_per_s: sagas as f64 / outcome.took.as_secs_f64(),
+            p50_ms: percentile(&outcome.latencies_ms, 50.0),
+            p99_ms: percentile(&outcome.latencies_ms, 99.0),
+            cpu_s_per_1000: processes
+                .iter()
+                .filter(|process| process.name != GENERATOR)
+                .map(|process| process.cpu_s_per_1000)
+                .sum(),
+            rss_mib: processes.iter().filter(fleet).map(|process| process.rss_mib).sum(),
+            wal_kib_per_saga: per_saga(|counted| counted.wal) / 1024.0,
+            messages_per_saga: per_saga(|counted| counted.messages),
+            rows_per_saga: per_saga(|counted| counted.rows),
+            processes,
+        })
     }
-    println!(
-        "saga-12, {} sagas, {} in flight, {} lanes, linger {} ms",
-        args.sagas, args.in_flight, args.lanes, args.linger_ms
-    );
-    println!("  throughput      {per_second:8.0} sagas/s ({:.1} s)", outcome.took.as_secs_f64());
-    println!(
-        "  latency         {:8.1} ms p50, {:.1} ms p99",
-        outcome.percentile(50.0),
-        outcome.percentile(99.0)
-    );
-    println!("  CPU             {:8.2} s per 1,000 sagas (without the generator)", ours / sagas * 1000.0);
-    for (name, cpu, rss) in used {
-        println!("    {name:<13} {:8.2} s per 1,000, {rss:.0} MiB resident", cpu / sagas * 1000.0);
+
+    /// What every process has used so far.
+    fn used(&self) -> Vec<(&'static str, Used)> {
+        let own = self.parts.iter().filter_map(|part| Some((part.name, used(part.child.id()?, false))));
+        let broker = self.args.broker_pid.map(|pid| (BROKER, used(pid, false)));
+        let store = self.postgres.map(|pid| (POSTGRES, used(pid, true)));
+        own.chain(broker).chain(store).chain([(GENERATOR, used(std::process::id(), false))]).collect()
     }
-    println!("  memory          {rss:8.0} MiB (coordinator and workers)");
-    println!("  WAL             {wal_kb:8.1} KiB per saga");
-    println!("  outcomes        {} active, {} rolled back, 0 wrong", outcome.active, outcome.rolled_back);
-    println!(
-        "  audit           verified: {} records in {} chains",
-        outcome.audit_records, outcome.audit_chains
-    );
+
+    async fn counted(&self) -> anyhow::Result<Counted> {
+        let (wal, rows) = self.store.counted().await?;
+        let places = Reader::places(&self.options, Topic::all(&workers())).await?;
+        let reader = Reader::open(&self.options, places, Start::End).await?;
+        Ok(Counted { wal, rows, messages: reader.ends().values().sum() })
+    }
+
+    fn still_run(&mut self) -> anyhow::Result<()> {
+        for part in &mut self.parts {
+            if let Some(status) = part.child.try_wait()? {
+                bail!("{} ended during the run: {status}", part.name);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What grows by the work.
+struct Counted {
+    wal: i64,
+    rows: i64,
+    messages: i64,
 }
 
 /// A name for this run's slugs: a database or topic that was used before does not answer for it.
@@ -165,19 +236,22 @@ fn run_name() -> String {
     format!("{:x}", millis & 0xff_ffff_ffff)
 }
 
-/// How many bytes of WAL PostgreSQL has written.
-struct Wal(tokio_postgres::Client);
+/// The store, asked for what it has written.
+struct Store(tokio_postgres::Client);
 
-impl Wal {
+impl Store {
     async fn new(url: &str) -> anyhow::Result<Self> {
         let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
         Ok(Self(client))
     }
 
-    async fn bytes(&self) -> anyhow::Result<i64> {
-        let row = self.0.query_one("select (pg_current_wal_lsn() - '0/0')::bigint", &[]).await?;
-        Ok(row.get(0))
+    /// Bytes of WAL, and rows of the journal.
+    async fn counted(&self) -> anyhow::Result<(i64, i64)> {
+        let sql =
+            "select (pg_current_wal_lsn() - '0/0')::bigint, coalesce((select sum(n) from lane), 0)::bigint";
+        let row = self.0.query_one(sql, &[]).await?;
+        Ok((row.get(0), row.get(1)))
     }
 }
 
