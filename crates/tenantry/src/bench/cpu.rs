@@ -33,16 +33,20 @@ fn rss(pid: u32) -> f64 {
     line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
 
-/// What a process has used, with `family` also its living children (PostgreSQL has one for each connection).
+/// What a process has used, with `family` also its living descendants (PostgreSQL has one for each connection).
 pub(super) fn used(pid: u32, family: bool) -> Used {
     let mut used = Used { cpu_s: stat(pid).map_or(0.0, |stat| stat.ticks / TICKS), rss_mib: rss(pid) };
     if !family {
         return used;
     }
     let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for child in all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-        if let Some(stat) = stat(child).filter(|stat| stat.parent == pid) {
+    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let stats: Vec<(u32, Stat)> = pids.filter_map(|pid| Some((pid, stat(pid)?))).collect();
+    let mut family = vec![pid];
+    while let Some(parent) = family.pop() {
+        for (child, stat) in stats.iter().filter(|(_, stat)| stat.parent == parent) {
             used.cpu_s += stat.ticks / TICKS;
+            family.push(*child);
         }
     }
     used

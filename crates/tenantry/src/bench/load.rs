@@ -12,7 +12,6 @@ use tenantry_contracts::{RequestId, Time};
 use tenantry_kafka::{Kafka, Options, Read, Reader, Start};
 use tenantry_ports::{Bus, Clock, Delivery, Outgoing, Place, Producer};
 
-use super::steps::fails;
 use crate::clock::SystemClock;
 
 /// What came of it.
@@ -23,6 +22,21 @@ pub(super) struct Outcome {
     pub(super) took: Duration,
     /// Milliseconds from publication to outcome, sorted.
     pub(super) latencies_ms: Vec<f64>,
+}
+
+/// What is asked for, and what must become of it.
+#[derive(Clone, Copy)]
+pub(super) struct Work {
+    /// The request for the tenant of this slug.
+    pub(super) request: fn(&str) -> serde_json::Value,
+    /// Whether that tenant must fail and be rolled back.
+    pub(super) fails: fn(&str) -> bool,
+}
+
+impl Default for Work {
+    fn default() -> Self {
+        Self { request: document, fails: |_| false }
+    }
 }
 
 /// How requests come.
@@ -65,6 +79,7 @@ pub(super) async fn run(
     sagas: u64,
     pace: Pace,
     timeout: Duration,
+    work: Work,
 ) -> anyhow::Result<Outcome> {
     let places = Reader::places(options, vec![Topic::Events]).await?;
     let mut events = Reader::open(options, places, Start::End).await?;
@@ -78,7 +93,8 @@ pub(super) async fn run(
     while outcome.active + outcome.rolled_back < sagas {
         while next < pace.allows(next, open.len() as u64, began.elapsed()).min(sagas) {
             let slug = format!("b-{run}-{next}");
-            let Err(refused) = producer.send(request(&slug, lanes, clock.now())?) else {
+            let Err(refused) = producer.send(request(&slug, (work.request)(&slug), lanes, clock.now())?)
+            else {
                 open.insert(slug, pace.due(began, next));
                 next += 1;
                 continue;
@@ -93,7 +109,7 @@ pub(super) async fn run(
             read = events.read() => {
                 if let Read::Records(records) = read? {
                     for record in &records {
-                        settle(&Event::decode(record)?, &mut open, &mut outcome)?;
+                        settle(&Event::decode(record)?, work, &mut open, &mut outcome)?;
                     }
                 }
             }
@@ -112,17 +128,24 @@ pub(super) async fn run(
 }
 
 /// An answer: counted once, and checked against what it must be.
-fn settle(event: &Event, open: &mut HashMap<String, Instant>, outcome: &mut Outcome) -> anyhow::Result<()> {
+fn settle(
+    event: &Event,
+    work: Work,
+    open: &mut HashMap<String, Instant>,
+    outcome: &mut Outcome,
+) -> anyhow::Result<()> {
     let active = match event.event {
         EventKind::Provisioned => true,
         EventKind::RolledBack => false,
         EventKind::RequestAccepted | EventKind::RequestDuplicate => return Ok(()),
+        // Something that somebody should know, although nothing failed.
+        EventKind::Notice => return Ok(()),
         other => bail!("an answer that must not be: {other:?} {:?}", event.refusal),
     };
     let slug = event.tenant.as_ref().context("an outcome without a tenant")?.slug.as_str();
     // A fact may be said again after a doubt; the first occurrence counts.
     let Some(began) = open.remove(slug) else { return Ok(()) };
-    if active == fails(slug) {
+    if active == (work.fails)(slug) {
         bail!("the wrong outcome for {slug}: {:?}", event.event);
     }
     if active {
@@ -134,11 +157,9 @@ fn settle(event: &Event, open: &mut HashMap<String, Instant>, outcome: &mut Outc
     Ok(())
 }
 
-/// A request of about 600 bytes, on its home partition.
-fn request(slug: &str, lanes: u16, at: Time) -> anyhow::Result<Outgoing> {
-    let home = Lane::of(&Slug::parse(slug)?, lanes);
-    let id = RequestId { source: "/bench".into(), id: slug.into() };
-    let body = serde_json::json!({
+/// A request of about 600 bytes.
+pub(super) fn document(slug: &str) -> serde_json::Value {
+    serde_json::json!({
         "name": format!("Bench {slug}"),
         "slug": slug,
         "environment": "prod",
@@ -150,7 +171,13 @@ fn request(slug: &str, lanes: u16, at: Time) -> anyhow::Result<Outgoing> {
         "admin": { "email": format!("admin@{slug}.example.com"), "first_name": "Ada", "last_name": "Example", "role": "tenant-admin" },
         "features": ["reports", "exports", "sso"],
         "customisation": { "note": "y".repeat(180) },
-    });
+    })
+}
+
+/// A request on its home partition.
+fn request(slug: &str, body: serde_json::Value, lanes: u16, at: Time) -> anyhow::Result<Outgoing> {
+    let home = Lane::of(&Slug::parse(slug)?, lanes);
+    let id = RequestId { source: "/bench".into(), id: slug.into() };
     Ok(Outgoing {
         place: Place { topic: Topic::Requests, partition: home.0 },
         key: Some(Bytes::copy_from_slice(slug.as_bytes())),

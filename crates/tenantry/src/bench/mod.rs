@@ -8,6 +8,7 @@ mod load;
 mod part;
 mod plan;
 mod print;
+mod provision;
 mod saga;
 mod steps;
 
@@ -27,6 +28,8 @@ pub struct Args {
 enum What {
     /// Sagas of twelve steps that do nothing: how many the fleet can take, and how long one takes.
     Saga(Box<SagaArgs>),
+    /// The product's own plan on real steps: how many tenants a second are really made.
+    Provision(ProvisionArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -91,6 +94,29 @@ pub struct SagaArgs {
     json: bool,
 }
 
+/// What `bench provision` is told.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct ProvisionArgs {
+    /// How many tenants to make.
+    #[arg(long, default_value_t = 200)]
+    tenants: u64,
+    /// How many at a time.
+    #[arg(long, default_value_t = 16)]
+    in_flight: u64,
+    /// Apache Kafka to use, without topics of a fleet; without it the fleet has its embedded broker.
+    #[arg(long, env = "TENANTRY_BROKERS")]
+    brokers: Option<String>,
+    /// Where to keep data for the run; a folder of its own in the temporary folder by default, removed afterwards.
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Give up after so many seconds.
+    #[arg(long, default_value_t = 600)]
+    timeout_s: u64,
+    /// Print one JSON document instead of lines.
+    #[arg(long)]
+    json: bool,
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Case {
@@ -119,6 +145,7 @@ impl Case {
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Saga(args) => saga::run(*args).await?,
+        What::Provision(args) => provision::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

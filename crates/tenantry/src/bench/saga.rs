@@ -12,9 +12,10 @@ use tokio::process::{Child, Command};
 
 use super::cpu::{Used, used};
 use super::figures::{Figures, Limits, Process, Report, percentile};
-use super::load::{self, Outcome, Pace};
+use super::load::{self, Outcome, Pace, Work};
 use super::part::{Part, kafka};
 use super::plan::workers;
+use super::steps::fails;
 use super::{Case, SagaArgs, limits, print};
 use crate::out::{self, usage};
 
@@ -148,7 +149,8 @@ fn read(path: &Path) -> anyhow::Result<Report> {
 
 impl House {
     async fn load(&self, run: &str, pace: Pace, sagas: u64) -> anyhow::Result<Outcome> {
-        load::run(&self.options, run, self.args.lanes, sagas, pace, self.timeout).await
+        let work = Work { request: load::document, fails };
+        load::run(&self.options, run, self.args.lanes, sagas, pace, self.timeout, work).await
     }
 
     /// One run of a case.
@@ -229,7 +231,7 @@ struct Counted {
 }
 
 /// A name for this run's slugs: a database or topic that was used before does not answer for it.
-fn run_name() -> String {
+pub(super) fn run_name() -> String {
     let millis = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_millis());
@@ -256,13 +258,13 @@ impl Store {
 }
 
 /// A folder for the run, removed afterwards unless it was given.
-struct Folder {
+pub(super) struct Folder {
     path: PathBuf,
     ours: bool,
 }
 
 impl Folder {
-    fn new(given: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(super) fn new(given: Option<PathBuf>) -> anyhow::Result<Self> {
         let ours = given.is_none();
         let path = given
             .unwrap_or_else(|| std::env::temp_dir().join(format!("tenantry-bench-{}", std::process::id())));
@@ -270,7 +272,7 @@ impl Folder {
         Ok(Self { path, ours })
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }
