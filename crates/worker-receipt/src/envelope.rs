@@ -1,12 +1,11 @@
 //! The signature: a receipt's exact bytes in a DSSE envelope, signed with Ed25519. Any tool that knows DSSE can check
 //! it with the public key; the same receipt signed with the same key has the same envelope, byte for byte.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tenantry_contracts::dsse::{Envelope, signed_bytes};
 use tenantry_contracts::receipt::{MEDIA_TYPE, Receipt};
 use tenantry_contracts::{Class, Code, Refusal};
 use tenantry_step::{Answer, Trouble};
@@ -64,12 +63,8 @@ impl Signer {
 
     /// The receipt's bytes in their envelope.
     pub(crate) fn seal(&self, receipt: &[u8]) -> Vec<u8> {
-        let signature = self.key.sign(&signed_bytes(receipt));
-        let envelope = Envelope {
-            payload_type: MEDIA_TYPE.to_owned(),
-            payload: STANDARD.encode(receipt),
-            signatures: vec![Signed { keyid: self.id.clone(), sig: STANDARD.encode(signature.to_bytes()) }],
-        };
+        let sign = |message: &[u8]| self.key.sign(message).to_bytes();
+        let envelope = Envelope::seal(MEDIA_TYPE, receipt, &self.id, sign);
         serde_json::to_vec(&envelope).expect("text members have a JSON form")
     }
 }
@@ -103,9 +98,10 @@ pub(crate) fn open(envelope: &[u8], key: &VerifyingKey) -> Result<Vec<u8>, Refus
     if signed.keyid != key_id(key) {
         return Err(invalid("/signatures/0/keyid", "it was signed with another key than this one"));
     }
-    let receipt = STANDARD.decode(&envelope.payload).map_err(|_| invalid("/payload", "it is no base64"))?;
-    let signature = STANDARD.decode(&signed.sig).ok().and_then(|bytes| Signature::from_slice(&bytes).ok());
-    let checked = signature.and_then(|signature| key.verify_strict(&signed_bytes(&receipt), &signature).ok());
+    let receipt = envelope.payload().ok_or_else(|| invalid("/payload", "it is no base64"))?;
+    let signature = signed.bytes().and_then(|bytes| Signature::from_slice(&bytes).ok());
+    let message = signed_bytes(MEDIA_TYPE, &receipt);
+    let checked = signature.and_then(|signature| key.verify_strict(&message, &signature).ok());
     checked.map(|()| receipt).ok_or_else(|| {
         invalid("/signatures/0/sig", "the signature is not one of these bytes with this key: it was changed")
     })
@@ -114,30 +110,8 @@ pub(crate) fn open(envelope: &[u8], key: &VerifyingKey) -> Result<Vec<u8>, Refus
 /// Whether an envelope holds the receipt with this digest, whoever signed it.
 pub(crate) fn holds(envelope: &[u8], digest: &str) -> bool {
     let envelope: Option<Envelope> = serde_json::from_slice(envelope).ok();
-    let receipt = envelope.and_then(|envelope| STANDARD.decode(envelope.payload).ok());
+    let receipt = envelope.and_then(|envelope| envelope.payload());
     receipt.is_some_and(|receipt| hex::encode(Sha256::digest(receipt)) == digest)
-}
-
-/// A DSSE envelope.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Envelope {
-    payload_type: String,
-    payload: String,
-    signatures: Vec<Signed>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signed {
-    keyid: String,
-    sig: String,
-}
-
-/// What DSSE signs: type and payload, each with its length, so that no other pair has the same bytes.
-fn signed_bytes(payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {MEDIA_TYPE} {} ", MEDIA_TYPE.len(), payload.len());
-    [head.as_bytes(), payload].concat()
 }
 
 fn invalid(at: &str, message: &str) -> Refusal {

@@ -1,8 +1,8 @@
 //! The manifest: the SHA-256 of every member in order, as an in-toto statement in a signed DSSE envelope.
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use tenantry_contracts::Time;
+use tenantry_contracts::dsse::{Envelope, signed_bytes};
 use tenantry_contracts::time::rfc3339;
 
 use super::PREDICATE;
@@ -67,14 +67,8 @@ impl Statement {
     /// In its envelope.
     pub(super) fn seal(&self, signer: &Signer) -> Result<Vec<u8>, serde_json::Error> {
         let payload = serde_json::to_vec(self)?;
-        serde_json::to_vec(&Envelope {
-            payload_type: MEDIA_TYPE.to_owned(),
-            payload: STANDARD.encode(&payload),
-            signatures: vec![Signed {
-                keyid: signer.public().id(),
-                sig: STANDARD.encode(signer.sign(&signed_bytes(&payload))),
-            }],
-        })
+        let keyid = signer.public().id();
+        serde_json::to_vec(&Envelope::seal(MEDIA_TYPE, &payload, &keyid, |message| signer.sign(message)))
     }
 }
 
@@ -89,9 +83,9 @@ pub(super) fn open(envelope: &[u8], keys: &[PublicKey]) -> Result<Statement, Dis
     let read: Envelope = serde_json::from_slice(envelope).map_err(|_| Distrust::Altered)?;
     let same = serde_json::to_vec(&read).is_ok_and(|again| again == envelope);
     let [signed] = read.signatures.as_slice() else { return Err(Distrust::Altered) };
-    let (payload, signature) = (STANDARD.decode(&read.payload), STANDARD.decode(&signed.sig));
-    let (Ok(payload), Ok(signature)) = (payload, signature) else { return Err(Distrust::Altered) };
-    let message = signed_bytes(&payload);
+    let (payload, signature) = (read.payload(), signed.bytes());
+    let (Some(payload), Some(signature)) = (payload, signature) else { return Err(Distrust::Altered) };
+    let message = signed_bytes(MEDIA_TYPE, &payload);
     let Some(key) = keys.iter().find(|key| key.signed(&message, &signature)) else {
         let known = keys.iter().any(|key| key.id() == signed.keyid);
         return Err(if known { Distrust::Altered } else { Distrust::UnknownKey });
@@ -102,25 +96,4 @@ pub(super) fn open(envelope: &[u8], keys: &[PublicKey]) -> Result<Statement, Dis
     let statement: Statement = serde_json::from_slice(&payload).map_err(|_| Distrust::Altered)?;
     let ours = statement.kind == STATEMENT && statement.predicate_type == PREDICATE;
     if ours { Ok(statement) } else { Err(Distrust::Altered) }
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Envelope {
-    payload_type: String,
-    payload: String,
-    signatures: Vec<Signed>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Signed {
-    keyid: String,
-    sig: String,
-}
-
-/// What DSSE signs: type and payload, each with its length.
-fn signed_bytes(payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {MEDIA_TYPE} {} ", MEDIA_TYPE.len(), payload.len());
-    [head.as_bytes(), payload].concat()
 }
