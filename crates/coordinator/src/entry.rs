@@ -35,6 +35,13 @@ pub struct Entry<'a> {
     pub note: Option<Cow<'a, Note>>,
 }
 
+impl Entry<'_> {
+    /// What happened. `None` for a row that says nothing, which none does.
+    pub(crate) fn what(&self) -> Option<AuditKind> {
+        self.change.as_ref().map(|change| change.what).or_else(|| self.note.as_ref().map(|note| note.what))
+    }
+}
+
 fn is_zero(ms: &i64) -> bool {
     *ms == 0
 }

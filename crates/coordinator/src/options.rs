@@ -4,6 +4,7 @@ use tenantry_contracts::{Fleet, MasterKey};
 use tenantry_saga::Registry;
 
 use crate::people::Operators;
+use crate::tell::Voice;
 
 /// What a coordinator is told when it starts.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ impl Options {
         format!("{}.coordinator", self.fleet)
     }
 
-    /// The CloudEvents source of what the fleet says.
-    pub(crate) fn source(&self) -> String {
-        format!("/tenantry/{}", self.fleet)
+    /// Who tells what this coordinator does.
+    pub(crate) fn voice(&self) -> Voice<'_> {
+        Voice { fleet: &self.fleet, plans: &self.plans }
     }
 }

@@ -8,13 +8,28 @@ use tenantry_contracts::audit::{self, AuditEvent, AuditKind};
 use tenantry_contracts::event::{Assumed, Event, EventKind, OpenGate, TenantRef};
 use tenantry_contracts::steps::Remarks;
 use tenantry_contracts::topic::REQUESTS;
-use tenantry_contracts::{Fact, Json, Origin, Refusal, RowName, State, Time, Topic, fact};
+use tenantry_contracts::{Fact, Fleet, Json, Origin, Refusal, RowName, State, Time, Topic, fact};
 use tenantry_ports::Row;
 use tenantry_saga::{Begun, Change, Registry, Saga, Set, Tenant, What};
 
 use crate::entry::{Cause, Entry, FORMAT, Note};
 use crate::lane::Held;
-use crate::options::Options;
+
+/// Who tells: everything that a record holds beside what was heard and what it changed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Voice<'a> {
+    /// The installation.
+    pub(crate) fleet: &'a Fleet,
+    /// The plans, for the names of rows.
+    pub(crate) plans: &'a Registry,
+}
+
+impl Voice<'_> {
+    /// The CloudEvents source of what the fleet says.
+    fn source(self) -> String {
+        format!("/tenantry/{}", self.fleet)
+    }
+}
 
 /// What was heard, for everything that is told of it.
 #[derive(Clone, Debug)]
@@ -48,7 +63,7 @@ pub(crate) struct Told {
 
 /// Tells the changes of one hearing, in order. `held` is the tenant after all of them, `before` its state before them.
 pub(crate) fn changes(
-    options: &Options,
+    voice: Voice<'_>,
     heard: &Heard,
     lane: &tenantry_ports::LaneRow,
     held: &mut Held,
@@ -63,14 +78,14 @@ pub(crate) fn changes(
         state = told.state.unwrap_or(state);
         // A saga that ends with one of these changes has already left the tenant.
         let ended = over.is_some_and(|over| at <= over);
-        rows.push(change(options, heard, lane, held, (state, ended), *n, told, assumed)?);
+        rows.push(change(voice, heard, lane, held, (state, ended), *n, told, assumed)?);
     }
     Ok(rows)
 }
 
 #[allow(clippy::too_many_arguments)]
 fn change(
-    options: &Options,
+    voice: Voice<'_>,
     heard: &Heard,
     lane: &tenantry_ports::LaneRow,
     held: &mut Held,
@@ -83,18 +98,18 @@ fn change(
     let saga = if ended { tenant.last.as_deref() } else { tenant.saga.as_ref() };
     let chain = tenant.id.to_string();
     let reference = reference(tenant);
-    let row = change.run.and_then(|run| named(&options.plans, saga?, run));
+    let row = change.run.and_then(|run| named(voice.plans, saga?, run));
     let by = change.by.as_deref();
     let remarks = change.output.as_ref().map(remarks).unwrap_or_default();
-    let gate = gate(&options.plans, saga, change);
+    let gate = gate(voice.plans, saga, change);
     let event = AuditEvent {
-        fleet: options.fleet.to_string(),
+        fleet: voice.fleet.to_string(),
         chain: chain.clone(),
         seq: held.head.seq + 1,
         prev: held.head.prev(),
         cause: heard.origin.clone(),
         digest: heard.shown(),
-        alias: alias(&options.plans, saga, change).map(str::to_owned),
+        alias: alias(voice.plans, saga, change).map(str::to_owned),
         tenant: Some(reference.clone()),
         state: Some(state),
         saga: saga.map(|saga| saga.id),
@@ -120,10 +135,10 @@ fn change(
         note: change.note.clone().or_else(|| change.begun.as_deref().and_then(chosen)),
         ..AuditEvent::new(change.what, heard.now, lane.lane, n)
     };
-    let mut facts = vec![audited(options, &chain, &event)?];
+    let mut facts = vec![audited(voice, &chain, &event)?];
     if let Some(kind) = public(change) {
         let outputs = if kind == EventKind::Provisioned {
-            saga.and_then(|saga| outputs(&options.plans, saga))
+            saga.and_then(|saga| outputs(voice.plans, saga))
         } else {
             None
         };
@@ -143,7 +158,7 @@ fn change(
             gate,
             ..Event::new(kind, heard.now)
         };
-        facts.push(said(options, &answer, tenant.request.slug.as_str(), &format!("{}:{n}", lane.lane))?);
+        facts.push(said(voice, &answer, tenant.request.slug.as_str(), &format!("{}:{n}", lane.lane))?);
     }
     if !remarks.notices.is_empty() {
         let answer = Event {
@@ -155,7 +170,7 @@ fn change(
             ..Event::new(EventKind::Notice, heard.now)
         };
         let id = format!("{}:{n}:notice", lane.lane);
-        facts.push(said(options, &answer, tenant.request.slug.as_str(), &id)?);
+        facts.push(said(voice, &answer, tenant.request.slug.as_str(), &id)?);
     }
     let entry = Entry {
         format: FORMAT,
@@ -182,7 +197,7 @@ fn change(
 
 /// Tells a note of the lane's own chain, with the answer to upstream where there is one.
 pub(crate) fn note(
-    options: &Options,
+    voice: Voice<'_>,
     heard: &Heard,
     lane: &mut tenantry_ports::LaneRow,
     n: i64,
@@ -193,7 +208,7 @@ pub(crate) fn note(
     let by = note.by.as_deref();
     let head = Head { seq: lane.chain_seq, digest: lane.chain_head };
     let event = AuditEvent {
-        fleet: options.fleet.to_string(),
+        fleet: voice.fleet.to_string(),
         chain: chain.clone(),
         seq: head.seq + 1,
         prev: if head.seq == 0 { Head::start(&chain).prev() } else { head.prev() },
@@ -207,9 +222,9 @@ pub(crate) fn note(
         note: Some(words(note)).filter(|words| !words.is_empty()),
         ..AuditEvent::new(note.what, heard.now, lane.lane, n)
     };
-    let mut facts = vec![audited(options, &chain, &event)?];
+    let mut facts = vec![audited(voice, &chain, &event)?];
     if let Some((answer, key)) = answer {
-        facts.push(said(options, &answer, &key, &format!("{}:{n}", lane.lane))?);
+        facts.push(said(voice, &answer, &key, &format!("{}:{n}", lane.lane))?);
     }
     let entry = Entry {
         format: FORMAT,
@@ -245,13 +260,13 @@ fn words(note: &Note) -> String {
     words.join("; ")
 }
 
-fn audited(options: &Options, chain: &str, event: &AuditEvent) -> Result<Fact, serde_json::Error> {
-    let (headers, value) = audit::encode(event, &options.source())?;
+fn audited(voice: Voice<'_>, chain: &str, event: &AuditEvent) -> Result<Fact, serde_json::Error> {
+    let (headers, value) = audit::encode(event, &voice.source())?;
     Ok(Fact { topic: Topic::Audit, key: Bytes::copy_from_slice(chain.as_bytes()), headers, value })
 }
 
-fn said(options: &Options, event: &Event, key: &str, id: &str) -> Result<Fact, serde_json::Error> {
-    let (headers, value) = event.encode(id, &options.source(), key)?;
+fn said(voice: Voice<'_>, event: &Event, key: &str, id: &str) -> Result<Fact, serde_json::Error> {
+    let (headers, value) = event.encode(id, &voice.source(), key)?;
     Ok(Fact { topic: Topic::Events, key: Bytes::copy_from_slice(key.as_bytes()), headers, value })
 }
 

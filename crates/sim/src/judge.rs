@@ -10,8 +10,9 @@ use crate::blows;
 use crate::checks::check;
 use crate::evidence::{Broken, What};
 use crate::exec::{MS, lock};
+use crate::history;
 use crate::script::verb;
-use crate::world::{Options, WORKERS, World};
+use crate::world::{Options, WORKERS, World, fleet};
 
 const SECOND: i64 = 1000 * MS;
 
@@ -29,7 +30,7 @@ impl World {
         }
         self.sweep();
         let mut broken = self.brokers.broken();
-        broken.extend(check(&self.evidence()));
+        broken.extend(self.proved());
         if !broken.is_empty() || !options.replay {
             return broken;
         }
@@ -39,8 +40,16 @@ impl World {
             return vec![broken];
         }
         broken.extend(self.brokers.broken());
-        broken.extend(check(&self.evidence()));
+        broken.extend(self.proved());
         broken.extend(self.unchanged(before));
+        broken
+    }
+
+    /// What the checker finds, and whether the journal tells anew what was said.
+    fn proved(&self) -> Vec<Broken> {
+        let evidence = self.evidence();
+        let mut broken = check(&evidence);
+        broken.extend(history::check(&evidence, &fleet()));
         broken
     }
 

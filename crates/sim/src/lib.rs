@@ -13,6 +13,7 @@ pub mod clock;
 pub mod evidence;
 pub mod exec;
 pub mod faults;
+mod history;
 mod judge;
 pub mod outside;
 pub mod plan;

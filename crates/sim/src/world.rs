@@ -109,7 +109,8 @@ pub(crate) struct World {
     pub(crate) verbs: Arc<Mutex<u64>>,
 }
 
-fn fleet() -> Fleet {
+/// The installation.
+pub(crate) fn fleet() -> Fleet {
     Fleet::new("world")
 }
 

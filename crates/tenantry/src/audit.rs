@@ -2,6 +2,7 @@
 //! where something is.
 
 mod heads;
+mod history;
 mod verdict;
 
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ enum What {
 /// each lane. Where the store can be reached, the ends of the chains are compared with it as well, so that a tail that
 /// was cut off is found too.
 ///
+/// With --with-history the journal is folded through the fleet's own rules as well and told anew: every record must come out
+/// byte for byte as it stands in the journal and on the topic. The first that does not is named, with the member that differs.
+///
 /// Exit codes: 0 all is well, 1 something was altered, doubled, moved or added, 2 something is missing.
 #[derive(Debug, ClapArgs)]
 struct VerifyArgs {
@@ -50,6 +54,9 @@ struct VerifyArgs {
     /// Do not compare the ends of the chains with the store
     #[arg(long, env = "TENANTRY_NO_STORE", conflicts_with = "from")]
     no_store: bool,
+    /// Tell the journal anew, and compare every record with it
+    #[arg(long, env = "TENANTRY_WITH_HISTORY", conflicts_with_all = ["tenant", "no_store"])]
+    with_history: bool,
     /// Print one JSON document
     #[arg(long, env = "TENANTRY_JSON")]
     json: bool,
@@ -66,6 +73,15 @@ pub enum From {
     Journal,
 }
 
+impl From {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Topic => "topic",
+            Self::Journal => "journal",
+        }
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
@@ -77,15 +93,31 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         _ if args.no_store => None,
         Ok(url) => Some(Queries::connect(url.expose()).await?),
         // The topic alone can be read without the store; the journal is the store.
-        Err(_) if args.from == From::Topic && args.find.kafka.brokers.is_some() => None,
+        Err(_) if args.from == From::Topic && !args.with_history && args.find.kafka.brokers.is_some() => None,
         Err(refused) => return Err(refused.into()),
     };
-    let verdict = match args.from {
-        From::Topic => topic(&args.find.bus()?, store.as_ref(), only.as_ref()).await?,
-        From::Journal => {
-            let store =
-                store.ok_or_else(|| failed("store_missing", "the journal is in the store; name it"))?;
-            journal(&store, only.as_ref()).await?
+    let bus = match args.from {
+        From::Topic => Some(args.find.bus()?),
+        From::Journal => None,
+    };
+    let proved = match &store {
+        Some(store) if args.with_history => {
+            Some(history::prove(store, bus.as_ref(), &args.find.fleet()?).await?)
+        }
+        _ => None,
+    };
+    let verdict = match proved {
+        Some(proved) if proved.problem.is_some() => Verdict::differs(args.from, proved),
+        proved => {
+            let mut verdict = match (&bus, &store) {
+                (Some(bus), store) => topic(bus, store.as_ref(), only.as_ref()).await?,
+                (None, Some(store)) => journal(store, only.as_ref()).await?,
+                (None, None) => {
+                    return Err(failed("store_missing", "the journal is in the store; name it").into());
+                }
+            };
+            verdict.history = proved;
+            verdict
         }
     };
     if args.json {

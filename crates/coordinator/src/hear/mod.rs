@@ -133,7 +133,7 @@ impl<E: Entropy> Hearing<'_, E> {
     ) -> Result<(), Bug> {
         let Some(held) = self.lane.tenants.get_mut(&id) else { return Ok(()) };
         telemetry::told(&self.options.plans, &held.tenant, told, self.now);
-        let rows = tell::changes(self.options, heard, &self.lane.row, held, before, told, assumed)?;
+        let rows = tell::changes(self.options.voice(), heard, &self.lane.row, held, before, told, assumed)?;
         if !rows.is_empty() {
             self.draft.touched.insert(id);
         }
@@ -157,7 +157,7 @@ impl<E: Entropy> Hearing<'_, E> {
     ) -> Result<(), Bug> {
         self.lane.row.n += 1;
         let n = self.lane.row.n;
-        let told = tell::note(self.options, heard, &mut self.lane.row, n, note, answer)?;
+        let told = tell::note(self.options.voice(), heard, &mut self.lane.row, n, note, answer)?;
         self.draft.told.push(told);
         Ok(())
     }

@@ -7,6 +7,7 @@ use tenantry_contracts::time::rfc3339;
 use tenantry_postgres::Queries;
 
 use super::heads::Heads;
+use super::history::Proved;
 use super::{From, Reading};
 use crate::show::style::{Style, count, wrap};
 
@@ -26,6 +27,9 @@ pub struct Verdict {
     /// The ends of the chains, where they were compared with the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<Ends>,
+    /// What the history showed, where it was told anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<Proved>,
     /// The first problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
@@ -70,22 +74,30 @@ impl Verdict {
             ends = Some(Ends { compared, ahead, exact: known.exact });
             expected = Some(known);
         }
-        let from = match from {
-            From::Topic => "topic",
-            From::Journal => "journal",
-        };
+        let from = from.as_str();
         let span = reading.span.map(|(first, last)| Span { first, last });
         let (found, problem) = match reading.verifier.finish(expected.as_ref()) {
             Ok(found) => (Some(found), None),
             Err(problem) => (None, Some(problem)),
         };
-        let verdict = match problem.as_ref().map(|problem| problem.breach) {
-            None => "ok",
-            Some(Breach::Missing) => "incomplete",
-            Some(_) => "broken",
-        };
+        let verdict = word(problem.as_ref());
         let advice = problem.as_ref().map(|problem| problem.breach.advice());
-        Ok(Self { verdict, from, found, span, ends, problem, advice })
+        Ok(Self { verdict, from, found, span, ends, history: None, problem, advice })
+    }
+
+    /// The history says something else than the records.
+    pub(super) fn differs(from: From, mut proved: Proved) -> Self {
+        let problem = proved.problem.take();
+        Self {
+            verdict: word(problem.as_ref()),
+            from: from.as_str(),
+            found: None,
+            span: None,
+            ends: None,
+            advice: problem.as_ref().map(|problem| problem.breach.advice()),
+            history: Some(proved),
+            problem,
+        }
     }
 
     /// 0 all is well, 1 broken, 2 incomplete.
@@ -152,13 +164,29 @@ impl Verdict {
                 ));
             }
             lines.extend(wrap(&text, 3));
-        } else if self.ends.is_none() {
+        } else if self.ends.is_none() && self.history.is_none() {
             lines.extend(wrap(
                 "ends not compared: a tail that was cut off would not be seen without the store",
                 3,
             ));
         }
+        if let (Some(history), None) = (&self.history, &self.problem) {
+            let text = format!(
+                "history: {} of the journal told anew, {} also compared with the topic; each is byte for byte what was said",
+                count(number(history.rows), "row"),
+                history.on_topic
+            );
+            lines.extend(wrap(&text, 3));
+        }
         lines
+    }
+}
+
+fn word(problem: Option<&Problem>) -> &'static str {
+    match problem.map(|problem| problem.breach) {
+        None => "ok",
+        Some(Breach::Missing) => "incomplete",
+        Some(_) => "broken",
     }
 }
 
@@ -187,6 +215,7 @@ mod tests {
             }),
             span: Some(Span { first: Time(0), last: Time(1) }),
             ends: Some(Ends { compared: 2, ahead: 0, exact: true }),
+            history: None,
             problem: None,
             advice: None,
         };
@@ -216,6 +245,7 @@ mod tests {
             found: None,
             span: None,
             ends: None,
+            history: None,
             advice: Some(problem.breach.advice()),
             problem: Some(problem),
         };
