@@ -66,6 +66,8 @@ pub(crate) struct Engine<B: Bus, S, C, E> {
     pub(crate) lanes: BTreeMap<LaneId, Lane>,
     /// Take-overs under way. One whose entry is gone does not raise the epoch any more.
     pub(crate) taking: BTreeMap<LaneId, Arc<()>>,
+    /// Lanes whose journal seemed to end before what was published, with the highest number that was.
+    pub(crate) suspects: BTreeMap<LaneId, i64>,
     pub(crate) life: u16,
     pub(crate) jobs: FuturesUnordered<BoxFuture<'static, Job>>,
     pub(crate) flight: Option<Flight>,
@@ -108,6 +110,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Coordinator<B, S, C, E> {
             held: BTreeSet::new(),
             lanes: BTreeMap::new(),
             taking: BTreeMap::new(),
+            suspects: BTreeMap::new(),
             life: 0,
             jobs: FuturesUnordered::new(),
             flight: None,
@@ -269,6 +272,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                     self.lanes.remove(&lane);
                     self.taking.remove(&lane);
                     self.mouth.forget(lane);
+                    self.options.standing.say(lane, None);
                 }
                 metrics::gauge!(telemetry::LANES).set(self.lanes.len() as f64);
             }

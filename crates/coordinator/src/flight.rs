@@ -52,6 +52,7 @@ impl Lane {
     pub(crate) fn has_work(&self, now: Time) -> bool {
         !self.inbox.is_empty()
             || self.pause_ms.is_some()
+            || self.restored.is_some()
             || !self.rested.is_empty()
             || self.is_due(now)
             || now.since(self.written) >= TOUCH_MS
@@ -168,6 +169,9 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                 letters: &mut letters,
                 claimed: &mut claimed,
             };
+            if let Some(accepted) = hearing.lane.restored.take() {
+                hearing.restored(&accepted)?;
+            }
             if let Some(ms) = hearing.lane.pause_ms.take() {
                 let cause = Heard { origin: None, digest: String::new(), now };
                 let note = Note {

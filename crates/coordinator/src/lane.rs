@@ -11,6 +11,7 @@ use tenantry_contracts::{Environment, Record, Refusal, RequestId, Slug, TenantId
 use tenantry_ports::{HeardAt, LaneRow};
 use tenantry_saga::{Registry, Tenant};
 
+use crate::restored::Accepted;
 use crate::speak::Spoken;
 
 /// One lane that this process serves.
@@ -39,6 +40,8 @@ pub(crate) struct Lane {
     pub(crate) spoken: Spoken,
     /// A pause to be written with the first batch after a take-over, in milliseconds.
     pub(crate) pause_ms: Option<i64>,
+    /// A restore of the store that was accepted: written first of all.
+    pub(crate) restored: Option<Box<Accepted>>,
     /// Tenants that came to rest after their row was last written; the first batch writes it.
     pub(crate) rested: Vec<TenantId>,
     /// It is paused until its inbox has been worked off.
@@ -110,6 +113,7 @@ impl Lane {
             generations: BTreeMap::new(),
             spoken: Spoken::new(spoken),
             pause_ms: None,
+            restored: None,
             rested: Vec::new(),
             full: false,
             turned: VecDeque::new(),

@@ -4,6 +4,7 @@ use tenantry_contracts::{Fleet, MasterKey};
 use tenantry_saga::Registry;
 
 use crate::people::Operators;
+use crate::restored::Standing;
 use crate::tell::Voice;
 
 /// What a coordinator is told when it starts.
@@ -27,6 +28,8 @@ pub struct Options {
     pub undo_limit: usize,
     /// The most records in one batch.
     pub batch: usize,
+    /// Where it is said which lanes stand still.
+    pub standing: Standing,
 }
 
 impl Options {
@@ -42,6 +45,7 @@ impl Options {
             operators: Operators::default(),
             undo_limit: 20,
             batch: 1000,
+            standing: Standing::default(),
         }
     }
 

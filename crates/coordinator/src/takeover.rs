@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use futures::FutureExt;
-use tenantry_contracts::{Lane as LaneId, Time, Topic, fact};
+use tenantry_contracts::{Code, Lane as LaneId, Time, Topic, fact};
 use tenantry_ports::{
     Bus, Clock, Consumer, Entropy, LaneRow, Loaded, Place, Row, Store, StoreError, TenantRow,
 };
@@ -12,6 +12,7 @@ use tenantry_ports::{
 use crate::engine::{Engine, Job};
 use crate::entry::fold;
 use crate::lane::{Held, Lane, Written};
+use crate::restored::{Accepted, Missing, Trouble, accepted, beyond, missing};
 use crate::telemetry;
 
 /// The topics of a lane, in the order in which they are sought.
@@ -19,6 +20,9 @@ pub(crate) const HEARD: [Topic; 3] = [Topic::Requests, Topic::Results, Topic::Op
 
 /// How long after a take-over a question that is still open is said once more, in milliseconds.
 const ASK_AGAIN_MS: i64 = 5000;
+
+/// After how long a lane whose store was restored looks again whether somebody accepted that, in milliseconds.
+const LOOK_AGAIN_MS: i64 = 2000;
 
 /// The places of a lane.
 pub(crate) fn places(lane: LaneId) -> Vec<Place> {
@@ -29,6 +33,8 @@ pub(crate) fn places(lane: LaneId) -> Vec<Place> {
 enum Stop {
     /// Log and journal disagree: a person must look.
     Discontinuous(String),
+    /// The store ends before what was published: a person must decide.
+    Restored(Box<Missing>),
     /// The bus is not to be reached, or took the lane away; it is taken over again.
     Again(String),
 }
@@ -74,13 +80,27 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         }
         self.taking.remove(&lane);
         match self.serve(lane, row, loaded).await {
-            Ok(()) => {}
+            Ok(()) => {
+                self.options.standing.say(lane, None);
+            }
+            Err(Stop::Restored(missing)) => {
+                if self.options.standing.refuse(&missing) {
+                    tracing::error!(
+                        lane = lane.0,
+                        code = %Code::StoreRestored,
+                        why = missing.words(),
+                        "the lane stands still: the store ends before what was published"
+                    );
+                }
+                self.take_over(lane, "restored", LOOK_AGAIN_MS);
+            }
             Err(Stop::Again(why)) => {
                 tracing::warn!(lane = lane.0, why, "the lane is taken over again");
                 self.take_over(lane, "bus", 500);
             }
             Err(Stop::Discontinuous(why)) => {
                 metrics::gauge!(telemetry::DISCONTINUOUS).increment(1.0);
+                self.options.standing.say(lane, Some(why.clone()));
                 tracing::error!(
                     lane = lane.0,
                     why,
@@ -96,7 +116,15 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         for place in places(id) {
             self.continuous(&place, &row).await?;
         }
+        let restored = self.restored(id, &row, &loaded).await?;
         let mut lane = Lane::new(row, now, self.options.plans.clone());
+        if let Some((missing, accepted)) = restored {
+            lane.row.n = beyond(lane.row.n, missing.upto());
+            if let Some(head) = missing.head().filter(|(seq, _)| *seq > lane.row.chain_seq) {
+                (lane.row.chain_seq, lane.row.chain_head) = head;
+            }
+            lane.restored = Some(Box::new(accepted));
+        }
         self.life = self.life.wrapping_add(1);
         lane.spoken.live(self.life);
         remember(&mut lane, loaded.tenants).map_err(Stop::Discontinuous)?;
@@ -155,6 +183,37 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             return Err(Stop::Discontinuous(why));
         }
         Ok(())
+    }
+
+    /// Everything that was published of the lane is in its journal; or it is not, and somebody accepted that.
+    async fn restored(
+        &mut self,
+        id: LaneId,
+        row: &LaneRow,
+        loaded: &Loaded,
+    ) -> Result<Option<(Missing, Accepted)>, Stop> {
+        let again = |error: &dyn std::fmt::Display| Stop::Again(error.to_string());
+        // Its number may have jumped past the last row, by a new timeline; what was spoken has not.
+        let end = loaded.unspoken.iter().map(|row| row.n).max().unwrap_or(row.spoken);
+        let found = missing(&mut self.consumer, id, end).await.map_err(|error| again(&error))?;
+        if found.is_empty() {
+            self.suspects.remove(&id);
+            return Ok(None);
+        }
+        // Another owner may have written and said it since the lane was loaded. What was on the topic before the epoch was
+        // raised once more, and is not in what was loaded after that, is in no store.
+        let before = self.suspects.insert(id, found.upto());
+        if before.is_none_or(|upto| upto <= end) {
+            return Err(Stop::Again("its journal seems to end before what was published".to_owned()));
+        }
+        let next = row.operations.next;
+        let accepted = accepted(&mut self.consumer, &self.store, &self.options, &found, next).await;
+        match accepted {
+            Ok(Some(accepted)) => Ok(Some((found, accepted))),
+            Ok(None) => Err(Stop::Restored(Box::new(found))),
+            Err(Trouble::Bus(error)) => Err(again(&error)),
+            Err(Trouble::Store(error)) => Err(again(&error)),
+        }
     }
 
     /// Time in which nobody owned the lane does not count.

@@ -3,6 +3,7 @@
 //! Each command is a module with its `Args` and its `run`. They share few parts: `settings` turns flags, environment
 //! and files into values, `fleet` starts and watches the coordinator and the workers, `http` shows how they are.
 
+pub mod accept_restore;
 pub mod audit;
 pub mod bench;
 pub mod capacity;
@@ -19,6 +20,7 @@ pub mod logs;
 pub mod migrate;
 pub mod out;
 pub mod plan;
+pub mod platform;
 pub mod ready;
 pub mod request;
 pub mod serve;

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tenantry_contracts::Lane;
+use tenantry_coordinator::Standing;
 use tenantry_ports::{Bus, BusError, Consumer, Group, News, Place};
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +37,8 @@ struct State {
     store: Option<Result<(), String>>,
     coordinator: Option<Member>,
     workers: Option<Member>,
+    /// The lanes that the coordinator refuses to serve, and why.
+    standing: Standing,
 }
 
 /// A member of a consumer group.
@@ -63,6 +67,7 @@ impl Ready {
             store: None,
             coordinator: member(Role::Coordinator),
             workers: member(Role::Workers),
+            standing: Standing::default(),
         })))
     }
 
@@ -94,7 +99,7 @@ impl Ready {
             None => check("store", false, "not looked at yet".to_owned()),
         });
         if let Some(member) = &state.coordinator {
-            all.push(member.lanes());
+            all.push(member.lanes(&state.standing));
         }
         if let Some(member) = &state.workers {
             all.push(member.commands());
@@ -105,6 +110,20 @@ impl Ready {
     /// Everything is right.
     pub fn is_ready(&self) -> bool {
         self.checks().iter().all(|check| check.ok)
+    }
+
+    /// Where the coordinator says which lanes stand still.
+    pub fn standing(&self) -> Standing {
+        self.state().standing.clone()
+    }
+
+    /// Why nothing more will become ready without a person: every lane that is not served stands still.
+    pub fn stands(&self) -> Option<String> {
+        let state = self.state();
+        let standing = state.standing.lanes();
+        let rest = state.coordinator.as_ref()?.unserved();
+        let all = !rest.is_empty() && rest.iter().all(|lane| standing.contains_key(&Lane(*lane)));
+        all.then(|| standing.into_values().collect::<Vec<_>>().join("\n"))
     }
 
     /// Looks at the store until `stop`.
@@ -143,19 +162,27 @@ impl Ready {
 
 impl Member {
     /// A lane is served once it was sought. A member without lanes stands by, which is ready too.
-    fn lanes(&self) -> Check {
-        let lanes: BTreeSet<u16> = self.held.iter().map(|place| place.partition).collect();
-        let served = lanes.iter().filter(|lane| {
-            let mut places = self.held.iter().filter(|place| place.partition == **lane);
-            places.all(|place| self.sought.contains(place))
-        });
-        let (served, all) = (served.count(), lanes.len());
-        let why = match (self.joined, all) {
+    fn lanes(&self, standing: &Standing) -> Check {
+        let all = self.of_lanes().len();
+        let served = all - self.unserved().len();
+        let mut why = match (self.joined, all) {
             (false, _) => "not yet a member of the coordinators' group".to_owned(),
             (true, 0) => "a member of the coordinators' group that stands by, without a lane".to_owned(),
             _ => format!("{served} of {all} lanes served"),
         };
+        for stands in standing.lanes().values() {
+            why.push_str(&format!("; {stands}"));
+        }
         Check { name: "lanes", ok: self.joined && served == all, why }
+    }
+
+    fn of_lanes(&self) -> BTreeSet<u16> {
+        self.held.iter().map(|place| place.partition).collect()
+    }
+
+    /// The lanes that are held and not served yet.
+    fn unserved(&self) -> BTreeSet<u16> {
+        self.held.difference(&self.sought).map(|place| place.partition).collect()
     }
 
     fn commands(&self) -> Check {

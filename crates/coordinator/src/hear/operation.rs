@@ -10,7 +10,8 @@ use tenantry_saga::{By, Heard as Hears, Moment};
 
 use super::{Bug, Hearing, Stepped, reply};
 use crate::entry::Note;
-use crate::tell;
+use crate::restored::Accepted;
+use crate::{letters, tell};
 
 /// One hour.
 const HOUR_MS: i64 = 60 * 60 * 1000;
@@ -21,6 +22,10 @@ impl<E: Entropy> Hearing<'_, E> {
         let key = operation.key().to_owned();
         if let Some(row) = self.draft.request(self.found, &operation.id) {
             let (same, tenant) = (row.digest == digest, row.tenant);
+            if same && row.origin == letters::first_origin(record) {
+                // It was taken up ahead of its turn.
+                return Ok(Stepped::Done);
+            }
             let refusal = (!same)
                 .then(|| Refusal::new(Code::RequestIdReused, "this id came before with another document"));
             let mut answer = reply(
@@ -90,6 +95,10 @@ impl<E: Entropy> Hearing<'_, E> {
             return Ok(Err(Refusal::new(Code::TenantUnknown, "no such tenant in this lane").at("/target")));
         }
         match &operation.verb {
+            OperationVerb::AcceptRestore => {
+                let message = "the store of this lane ends with what was published; nothing is missing";
+                Ok(Err(Refusal::new(Code::VerbNotAllowed, message).at("/verb")))
+            }
             OperationVerb::Attest(deed) => self.attest(record, operation, deed, target).map(Ok),
             verb => match (target, verb) {
                 (Some(id), _) => self.operate(record, operation, id),
@@ -101,6 +110,23 @@ impl<E: Entropy> Hearing<'_, E> {
                 }
             },
         }
+    }
+
+    /// Somebody decided to go on with a store that was restored. Written before anything else is heard.
+    pub(crate) fn restored(&mut self, accepted: &Accepted) -> Result<(), Bug> {
+        let Accepted { record, operation, words } = accepted;
+        let note = Note {
+            request: Some(operation.id.clone()),
+            by: Some(Box::new(By::of(operation))),
+            words: Some(words.clone()),
+            ..Note::new(AuditKind::RestoreAccepted)
+        };
+        let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
+        answer.request = Some(operation.id.clone());
+        self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))?;
+        let digest = Sha256::digest(record.value.as_deref().unwrap_or_default()).into();
+        self.remember(record, &operation.id, &digest, None);
+        Ok(())
     }
 
     /// Writes a deed down in the lane's chain, also where it is about a tenant: its own chain grows by what happens to it.

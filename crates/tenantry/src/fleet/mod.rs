@@ -166,11 +166,13 @@ async fn start(setup: Arc<Setup>, part: Part, ready: Ready, stop: CancellationTo
 
 async fn coordinator(setup: &Setup, ready: Ready, stop: CancellationToken) -> Result<(), String> {
     let store = PgStore::connect(setup.database_url.expose()).await.map_err(|error| error.to_string())?;
+    let standing = ready.standing();
     let bus = Watched::new(Kafka::new(setup.kafka.clone()), Role::Coordinator, ready);
     let plans = tenantry_saga::plans::all(setup.rules.clone());
     let mut options =
         tenantry_coordinator::Options::new(setup.fleet.clone(), setup.lanes, plans, setup.master.clone());
     options.member.clone_from(&setup.member);
+    options.standing = standing;
     let coordinator = Coordinator::new(bus, store, setup.clock, setup.entropy, options);
     match coordinator.run(stop.cancelled_owned()).await {
         Exit::Stopped => Ok(()),

@@ -234,6 +234,11 @@ impl Up {
     async fn wait_until_ready(&mut self) -> Result<(), Refused> {
         let until = Instant::now() + PATIENCE;
         while !self.ready.is_ready() {
+            if let Some(why) = self.ready.stands() {
+                // It stays up, so that a person can look and decide; it is not ready, and says so on /readyz.
+                out::complain(format_args!("error: {why}"));
+                break;
+            }
             if Instant::now() > until {
                 let open: Vec<_> = self.ready.checks().into_iter().filter(|check| !check.ok).collect();
                 let open: Vec<_> =
