@@ -3,6 +3,8 @@
 //!
 //! A receipt's id and digest are made of its exact bytes and therefore do not stand in it.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,15 @@ impl Receipt {
             Self::Quota(_) => "TENANT_QUOTA_ASSIGNED",
             Self::Provisioned(_) => "TENANT_PROVISIONED",
             Self::Tenant(_) => "TENANT_RECEIPT",
+        }
+    }
+
+    /// What it says that rows answered. Seed 000's form says nothing of it: the audit speaks of its digest.
+    pub fn commitments(&self) -> Option<&BTreeMap<String, String>> {
+        match self {
+            Self::Quota(receipt) => Some(&receipt.commitments),
+            Self::Provisioned(receipt) => Some(&receipt.commitments),
+            Self::Tenant(_) => None,
         }
     }
 }
@@ -90,6 +101,10 @@ pub struct QuotaAssigned {
     pub correlation_id: String,
     /// The id of the request.
     pub request_id: String,
+    /// Of the row by which it was assigned hexadecimal SHA-256 of its output: the audit event of that row
+    /// carries the same as its `commitment`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commitments: BTreeMap<String, String>,
     /// When it was sealed.
     #[schemars(extend("pattern" = MOMENT))]
     pub timestamp: String,
@@ -148,6 +163,10 @@ pub struct Provisioned {
     pub correlation_id: String,
     /// The id of the request.
     pub request_id: String,
+    /// Of each row that it speaks of hexadecimal SHA-256 of its output: the audit event of that row
+    /// carries the same as its `commitment`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commitments: BTreeMap<String, String>,
     /// When it was sealed.
     #[schemars(extend("pattern" = MOMENT))]
     pub timestamp: String,

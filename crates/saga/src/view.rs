@@ -1,5 +1,7 @@
 //! What a row's input is made from: the request and the typed outputs of earlier rows.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
@@ -48,6 +50,12 @@ impl View<'_> {
     pub fn digest(&self, row: &str) -> Result<String, Failure> {
         let output: Json = self.output(row)?;
         Ok(hex::encode(Sha256::digest(output.text().as_bytes())))
+    }
+
+    /// The same of each of these rows that has an output, by its name.
+    pub fn digests(&self, rows: &[&str]) -> BTreeMap<String, String> {
+        let digest = |row: &&str| Some(((*row).to_owned(), self.digest(row).ok()?));
+        rows.iter().filter_map(digest).collect()
     }
 
     /// The output of an earlier row, typed.

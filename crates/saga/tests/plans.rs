@@ -187,6 +187,8 @@ fn provision_1_hands_each_step_what_the_steps_before_it_made() {
     let sealed: receipt::Input = input(&asked, "receipt");
     let report = provision::output("verify");
     assert_eq!(sealed.guard, hex::encode(Sha256::digest(report.text().as_bytes())));
+    assert_eq!(sealed.commitments.get("verify"), Some(&sealed.guard));
+    assert_eq!(sealed.commitments.len(), 10, "every row that made something before the pivot");
     assert_eq!((sealed.decision.as_str(), sealed.validated_by), ("dec_1", None));
     assert_eq!(input::<notify::Input>(&asked, "notify").display, "TEN-001");
 }

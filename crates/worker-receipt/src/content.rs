@@ -57,6 +57,7 @@ pub(crate) fn all(cx: &Cx, input: &Input, at: Time) -> Answer<Vec<Content>> {
         environment: cx.environment.clone(),
         correlation_id: request.to_string(),
         request_id: request.id.clone(),
+        commitments: input.commitments.get_key_value("quota").map(owned).into_iter().collect(),
         timestamp: timestamp.clone(),
     }));
     let provisioned = Content::of(&Receipt::Provisioned(Box::new(Provisioned {
@@ -80,6 +81,7 @@ pub(crate) fn all(cx: &Cx, input: &Input, at: Time) -> Answer<Vec<Content>> {
         quota_receipt: assigned.sealing.digest.clone(),
         correlation_id: request.to_string(),
         request_id: request.id,
+        commitments: input.commitments.clone(),
         timestamp: timestamp.clone(),
     })));
     let plain = Content::of(&Receipt::Tenant(TenantReceipt {
@@ -90,6 +92,10 @@ pub(crate) fn all(cx: &Cx, input: &Input, at: Time) -> Answer<Vec<Content>> {
         timestamp,
     }));
     Ok(vec![assigned, provisioned, plain])
+}
+
+fn owned((row, digest): (&String, &String)) -> (String, String) {
+    (row.clone(), digest.clone())
 }
 
 fn actor(kind: &str) -> Answer<ActorType> {

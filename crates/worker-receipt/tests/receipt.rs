@@ -159,6 +159,7 @@ impl World for Sealed {
             source: "https://crm.example.com".to_owned(),
             request: "7f9c2a".to_owned(),
             validated_by: Some(VALIDATOR.to_owned()),
+            commitments: ["quota", "verify"].map(|row| (row.to_owned(), "6a".repeat(32))).into(),
         }
     }
 
@@ -232,15 +233,18 @@ async fn three_receipts_are_sealed_in_order_and_say_what_was_made() {
     let slug = &tenant.slug;
     let environment = Environment::default();
     let quota = format!(
-        r#"{{"actionType":"TENANT_QUOTA_ASSIGNED","tenantId":"{id}","actorType":"user","quota":{{"tier":"ENTERPRISE","requestsPerDay":10000000,"seats":250,"storageBytes":500000000000}},"plan":"ENTERPRISE","environment":"{environment}","correlationId":"https://crm.example.com#7f9c2a","requestId":"7f9c2a","timestamp":"{SEALED}"}}"#
+        r#"{{"actionType":"TENANT_QUOTA_ASSIGNED","tenantId":"{id}","actorType":"user","quota":{{"tier":"ENTERPRISE","requestsPerDay":10000000,"seats":250,"storageBytes":500000000000}},"plan":"ENTERPRISE","environment":"{environment}","correlationId":"https://crm.example.com#7f9c2a","requestId":"7f9c2a","commitments":{{"quota":"{}"}},"timestamp":"{SEALED}"}}"#,
+        "6a".repeat(32)
     );
     assert_eq!(payload(&world.envelope(&output, 0)), quota);
     let provisioned = format!(
-        r#"{{"actionType":"TENANT_PROVISIONED","tenantId":"{id}","actorType":"user","namespace":{{"id":"ns_{id}","slug":"{slug}-prod","environment":"{environment}"}},"partitions":[{{"id":"part_{id}_primary","name":"primary","type":"primary"}},{{"id":"part_{id}_analytics","name":"analytics","type":"analytics"}},{{"id":"part_{id}_audit","name":"audit","type":"audit"}}],"plan":"ENTERPRISE","environment":"{environment}","seats":250,"storageBytes":500000000000,"template":{{"name":"enterprise","version":"1.0.0","digest":"{}"}},"config":"{}","policyDecision":"decision-7","guard":"{}","quotaReceipt":"{}","correlationId":"https://crm.example.com#7f9c2a","requestId":"7f9c2a","timestamp":"{SEALED}"}}"#,
+        r#"{{"actionType":"TENANT_PROVISIONED","tenantId":"{id}","actorType":"user","namespace":{{"id":"ns_{id}","slug":"{slug}-prod","environment":"{environment}"}},"partitions":[{{"id":"part_{id}_primary","name":"primary","type":"primary"}},{{"id":"part_{id}_analytics","name":"analytics","type":"analytics"}},{{"id":"part_{id}_audit","name":"audit","type":"audit"}}],"plan":"ENTERPRISE","environment":"{environment}","seats":250,"storageBytes":500000000000,"template":{{"name":"enterprise","version":"1.0.0","digest":"{}"}},"config":"{}","policyDecision":"decision-7","guard":"{}","quotaReceipt":"{}","correlationId":"https://crm.example.com#7f9c2a","requestId":"7f9c2a","commitments":{{"quota":"{}","verify":"{}"}},"timestamp":"{SEALED}"}}"#,
         "7e".repeat(32),
         "c0".repeat(32),
         "6a".repeat(32),
         output.receipts[0].digest,
+        "6a".repeat(32),
+        "6a".repeat(32),
     );
     assert_eq!(payload(&world.envelope(&output, 1)), provisioned);
     let plain = format!(

@@ -1,5 +1,7 @@
 //! Worker `receipt`: signed, content-addressed proof of what was made, given only after the isolation guard said yes.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,10 @@ pub struct Input {
     /// Who validated it: the account that said yes at the security gate; absent where the fleet's own guard alone did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validated_by: Option<String>,
+    /// Of each row before the pivot hexadecimal SHA-256 of its output, exactly as it was answered: what the audit events of
+    /// these rows commit to.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commitments: BTreeMap<String, String>,
 }
 
 /// The receipts.
