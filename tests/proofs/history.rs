@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tenantry_audit::digest;
+use tenantry_contracts::TenantId;
 use tenantry_contracts::event::EventKind;
 use tenantry_ports::Row;
 use tenantry_testkit::postgres::reachable_dir;
@@ -43,6 +44,7 @@ async fn audit_and_history_prove_each_other() {
     a_row_is_missing(&up, &hand).await;
     an_entry_is_another(&up, &hand).await;
     a_chain_is_linked_anew(&up, &hand).await;
+    a_receipt_speaks_of_another_record(&up, &hand).await;
     let (exit, sound) = verify(&up, &["--with-history"]);
     assert_eq!(exit, 0, "everything was put back: {sound:#}");
 
@@ -153,45 +155,67 @@ async fn an_entry_is_another(up: &Up, hand: &Hand) {
 /// Whoever can write the store alters a record and links everything after it anew.
 async fn a_chain_is_linked_anew(up: &Up, hand: &Hand) {
     let (id, rows) = hand.history("late-one").await;
-    let says = |row: &Row| String::from_utf8_lossy(&facts(row)[0].value).contains("the mail server is back");
-    let at = rows.iter().position(says);
-    let at = at.expect("the row of the person's verb");
-    let mut before: Option<(String, String)> = None;
-    for (place, row) in rows.iter().enumerate().skip(at) {
-        let now = match &before {
-            None => altered(row, "the mail server is back", "nobody knows why exactly"),
-            Some((old, new)) => altered(row, old, new),
-        };
-        assert!(place > at || now != facts(row));
-        hand.write(row, &row.entry, &now).await;
-        let link = |value: &[u8]| hex(&digest(value));
-        before = Some((link(&facts(row)[0].value), link(&now[0].value)));
-    }
-    let (_, head) = before.expect("rows");
-    let set = async |head: &str| {
-        let sql = "update tenant set head_hash = decode($2, 'hex') where tenant = $1::text::uuid";
-        hand.client.execute(sql, &[&id.to_string(), &head]).await.expect("the tenant");
-    };
-    set(&head).await;
+    let (old, new) = ("the mail server is back", "nobody knows why exactly");
+    let says = |row: &Row| String::from_utf8_lossy(&facts(row)[0].value).contains(old);
+    let at = rows.iter().position(says).expect("the row of the person's verb");
+    relink(hand, id, &rows, at, (old, new)).await;
     let (exit, found) = verify(up, &["--from", "journal"]);
     assert_eq!(exit, 0, "every chain of hashes is sound: {found:#}");
     for more in [&["--from", "journal", "--with-history"][..], &["--with-history"]] {
         let (exit, found) = verify(up, more);
         assert_eq!(exit, 1, "{found:#}");
         let differs = &found["history"]["differs"];
-        assert_eq!(
-            (differs["tenant"].as_str(), differs["seq"].as_i64()),
-            (Some(&*id.to_string()), Some(rows[at].seq))
-        );
-        assert_eq!(
-            (&differs["member"], &differs["told"], &differs["stands"]),
-            (&"reason".into(), &"the mail server is back".into(), &"nobody knows why exactly".into())
-        );
+        let place = (differs["tenant"].as_str(), differs["seq"].as_i64());
+        assert_eq!(place, (Some(&*id.to_string()), Some(rows[at].seq)));
+        let (member, told, stands) = (&differs["member"], &differs["told"], &differs["stands"]);
+        assert_eq!((member, told, stands), (&"reason".into(), &old.into(), &new.into()));
     }
-    for row in &rows {
+    put_back(hand, id, &rows).await;
+}
+
+/// Receipts are bound to the audit: they say of rows what the audit commits to, and the audit commits to them.
+async fn a_receipt_speaks_of_another_record(up: &Up, hand: &Hand) {
+    let receipts = || {
+        let done = up.run(&["tenant", "receipts", "sound-one"]);
+        (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    let (exit, said) = receipts();
+    assert!(exit == Some(0) && said.contains("bound to 11 audit records"), "{said}");
+    let (id, rows) = hand.history("sound-one").await;
+    let event = |row: &Row| serde_json::from_slice::<Value>(&facts(row)[0].value).expect("JSON");
+    let quota = |row: &Row| {
+        (&event(row)["row"], &event(row)["type"]) == (&"quota".into(), &"tenant.step.succeeded".into())
+    };
+    let at = rows.iter().position(quota).expect("the row of the quota");
+    let old = event(&rows[at])["commitment"].as_str().expect("a commitment").to_owned();
+    let new = "0".repeat(64);
+    relink(hand, id, &rows, at, (&old, &new)).await;
+    let (exit, said) = receipts();
+    let words = format!("of row quota it says {old}, and the audit {new}");
+    assert!(exit == Some(1) && said.matches(&words).count() == 2, "{said}");
+    put_back(hand, id, &rows).await;
+}
+
+/// Alters the record of one row, links all after it anew, and writes the tenant's head.
+async fn relink(hand: &Hand, id: TenantId, rows: &[Row], at: usize, (old, new): (&str, &str)) {
+    let mut links: Option<(String, String)> = None;
+    for row in &rows[at..] {
+        let now = match &links {
+            None => altered(row, old, new),
+            Some((old, new)) => altered(row, old, new),
+        };
+        hand.write(row, &row.entry, &now).await;
+        let link = |value: &[u8]| hex(&digest(value));
+        links = Some((link(&facts(row)[0].value), link(&now[0].value)));
+    }
+    hand.set_head(id, &links.expect("rows").1).await;
+}
+
+async fn put_back(hand: &Hand, id: TenantId, rows: &[Row]) {
+    for row in rows {
         hand.write_back(row).await;
     }
-    set(&hex(&digest(&facts(rows.last().expect("rows"))[0].value))).await;
+    hand.set_head(id, &hex(&digest(&facts(rows.last().expect("rows"))[0].value))).await;
 }
 
 fn hex(bytes: &[u8]) -> String {

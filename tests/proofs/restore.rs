@@ -14,13 +14,29 @@ use tenantry_contracts::event::EventKind;
 use tenantry_tests::harness::{Ground, Topics, Up, outcome, request};
 use tokio::time::Instant;
 
+use super::store::Hand;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_is_noticed_and_goes_on_only_by_a_verb() {
+    restored(false).await;
+}
+
+/// A backup that is brought back on another PostgreSQL makes the numbers jump before anybody looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_restored_on_another_server_is_noticed_too() {
+    restored(true).await;
+}
+
+async fn restored(elsewhere: bool) {
     let mut up = Up::start("", &["--lanes", "2"]);
     provision(&up, "kept-one").await;
     Ground::of(&up.running).await.quiet(PATIENCE).await;
+    if elsewhere {
+        let sql = "update lane set system_id = system_id + 1";
+        Hand::of(&up.running).await.client.execute(sql, &[]).await.expect("the lanes");
+    }
     up.stop();
     let (data, backup) = (up.dir().join("postgres/data"), up.dir().join("backup"));
     copy(&data, &backup);

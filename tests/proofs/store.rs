@@ -39,6 +39,12 @@ impl Hand {
         assert_eq!(changed, 1);
     }
 
+    /// Writes the digest with which the store says that a tenant's chain ends.
+    pub(crate) async fn set_head(&self, id: TenantId, head: &str) {
+        let sql = "update tenant set head_hash = decode($2, 'hex') where tenant = $1::text::uuid";
+        self.client.execute(sql, &[&id.to_string(), &head]).await.expect("the tenant");
+    }
+
     /// Writes a row as it was read.
     pub(crate) async fn write_back(&self, row: &Row) {
         self.write(row, &row.entry, &facts(row)).await;

@@ -139,7 +139,7 @@ impl Standing {
     }
 
     /// Says it of a lane, or that it does not. `true`: this is news.
-    pub(crate) fn say(&self, lane: Lane, why: Option<String>) -> bool {
+    pub fn say(&self, lane: Lane, why: Option<String>) -> bool {
         let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match why {
             Some(why) => lanes.insert(lane, why.clone()) != Some(why),

@@ -134,7 +134,7 @@ pub struct LaneWrite {
     pub lane: LaneRow,
     /// The number the lane must have for the write to count.
     pub n_before: i64,
-    /// New rows, in order, numbered from `n_before + 1`.
+    /// New rows, in order, numbered from `n_before + 1`; after an accepted restore from beyond what was published.
     pub rows: Vec<Row>,
     /// Tenants to insert or to update, each once.
     pub tenants: Vec<TenantRow>,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tenantry_contracts::Lane;
+use tenantry_contracts::{Code, Lane};
 use tenantry_coordinator::Standing;
 use tenantry_ports::{Bus, BusError, Consumer, Group, News, Place};
 use tokio_util::sync::CancellationToken;
@@ -117,10 +117,11 @@ impl Ready {
         self.state().standing.clone()
     }
 
-    /// Why nothing more will become ready without a person: every lane that is not served stands still.
-    pub fn stands(&self) -> Option<String> {
+    /// Why nothing more will become ready until a person decides: every lane that is not served has a restored store.
+    pub fn restored(&self) -> Option<String> {
         let state = self.state();
-        let standing = state.standing.lanes();
+        let mut standing = state.standing.lanes();
+        standing.retain(|_, why| why.starts_with(Code::StoreRestored.as_str()));
         let rest = state.coordinator.as_ref()?.unserved();
         let all = !rest.is_empty() && rest.iter().all(|lane| standing.contains_key(&Lane(*lane)));
         all.then(|| standing.into_values().collect::<Vec<_>>().join("\n"))
@@ -319,6 +320,25 @@ mod tests {
         assert!(ready.is_ready());
         ready.stopping();
         assert!(!ready.is_ready());
+    }
+
+    #[test]
+    fn a_lane_that_stands_still_says_why_and_only_a_restore_waits_for_a_person() {
+        let ready = Ready::new(&[Role::Coordinator]);
+        ready.store_found_right();
+        let place = |partition| Place { topic: Topic::Requests, partition };
+        ready.with(Role::Coordinator, |member| {
+            member.joined = true;
+            member.held.extend([place(0), place(1)]);
+            member.sought.insert(place(0));
+        });
+        assert_eq!(ready.restored(), None);
+        ready.standing().say(Lane(1), Some("the log ends at 3".to_owned()));
+        assert_eq!(ready.restored(), None);
+        let why = "store_restored: the journal of lane 1 ends at 7".to_owned();
+        ready.standing().say(Lane(1), Some(why.clone()));
+        assert_eq!(ready.restored(), Some(why.clone()));
+        assert_eq!(ready.checks().pop().unwrap().why, format!("1 of 2 lanes served; {why}"));
     }
 
     #[test]

@@ -249,3 +249,106 @@ impl Said {
         self.upto = self.first.take().map_or(self.upto, |first| first.n);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tenantry_contracts::Time;
+    use tenantry_ports::HeardAt;
+
+    use super::*;
+
+    fn lane() -> LaneRow {
+        LaneRow {
+            lane: Lane(0),
+            epoch: 1,
+            n: 5,
+            spoken: 4,
+            requests: HeardAt::default(),
+            results: HeardAt::default(),
+            operations: HeardAt::default(),
+            fruitless: 0,
+            seen_at: Time(0),
+            paused_ms: 0,
+            chain_seq: 5,
+            chain_head: [0; 32],
+        }
+    }
+
+    fn value(n: i64, note: &str) -> bytes::Bytes {
+        let event = AuditEvent {
+            chain: "lane-0".to_owned(),
+            seq: n,
+            note: Some(note.to_owned()),
+            ..AuditEvent::new(AuditKind::LanePaused, Time(0), Lane(0), n)
+        };
+        serde_json::to_vec(&event).unwrap().into()
+    }
+
+    /// What is found where the journal has these numbers and the topic says this, each with its note.
+    async fn found(what: AuditKind, journal: &[i64], topic: &[(i64, &str)]) -> Proved {
+        let record = |(offset, (n, note)): (usize, &(i64, &str))| Record {
+            topic: Topic::Audit,
+            partition: 0,
+            offset: i64::try_from(offset).unwrap(),
+            at: Time(0),
+            key: None,
+            headers: Vec::new(),
+            value: Some(value(*n, note)),
+        };
+        let waiting = topic.iter().enumerate().map(record).collect();
+        let said = Said { reader: None, waiting, first: None, upto: 0 };
+        let (lane, mut proved) = (lane(), Proved::default());
+        let mut look = Look { lane: &lane, said: Some(said), proved: &mut proved };
+        let row = |n: &i64| {
+            let value = value(*n, "sound");
+            Retold {
+                lane: Lane(0),
+                n: *n,
+                tenant: None,
+                seq: *n,
+                what,
+                told: value.clone(),
+                stands: Some(value),
+            }
+        };
+        look.all(journal.iter().map(row).collect()).await.unwrap();
+        proved
+    }
+
+    fn place(proved: &Proved) -> Option<(Breach, Option<i64>, String, i64)> {
+        let problem = proved.problem.as_ref()?;
+        let at = problem.at.as_ref()?;
+        Some((problem.breach, problem.seq, at.topic.clone(), at.offset))
+    }
+
+    #[tokio::test]
+    async fn repeats_on_the_topic_and_rows_not_yet_spoken_are_sound() {
+        let topic = [(1, "sound"), (2, "sound"), (1, "sound"), (3, "sound"), (4, "sound")];
+        let proved = found(AuditKind::LanePaused, &[1, 2, 3, 4, 5], &topic).await;
+        assert_eq!((place(&proved), proved.rows, proved.on_topic), (None, 5, 4));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_is_not_on_the_topic_is_named_by_its_row() {
+        let proved = found(AuditKind::LanePaused, &[1, 2, 3], &[(1, "sound"), (3, "sound")]).await;
+        assert_eq!(place(&proved), Some((Breach::Missing, Some(2), "journal".to_owned(), 2)));
+    }
+
+    #[tokio::test]
+    async fn a_record_of_other_bytes_is_named_with_the_member() {
+        let proved = found(AuditKind::LanePaused, &[1, 2], &[(1, "sound"), (2, "altered")]).await;
+        assert_eq!(place(&proved), Some((Breach::Altered, Some(2), "tenant.audit.events".to_owned(), 1)));
+        let differs = proved.differs.unwrap().difference;
+        assert_eq!(differs.member, "note");
+        assert_eq!((differs.told, differs.stands), (Some("sound".into()), Some("altered".into())));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_the_journal_lacks_is_unknown_unless_a_restore_was_accepted() {
+        let topic = [(1, "sound"), (2, "sound"), (3, "sound")];
+        let proved = found(AuditKind::LanePaused, &[1, 3], &topic).await;
+        assert_eq!(place(&proved), Some((Breach::Unknown, Some(2), "tenant.audit.events".to_owned(), 1)));
+        let proved = found(AuditKind::RestoreAccepted, &[1, 3], &topic).await;
+        assert_eq!(place(&proved), None);
+    }
+}

@@ -234,7 +234,7 @@ impl Up {
     async fn wait_until_ready(&mut self) -> Result<(), Refused> {
         let until = Instant::now() + PATIENCE;
         while !self.ready.is_ready() {
-            if let Some(why) = self.ready.stands() {
+            if let Some(why) = self.ready.restored() {
                 // It stays up, so that a person can look and decide; it is not ready, and says so on /readyz.
                 out::complain(format_args!("error: {why}"));
                 break;
