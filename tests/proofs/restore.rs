@@ -67,12 +67,14 @@ async fn restored(elsewhere: bool) {
             String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
         (done.status.code(), said)
     };
-    let (exit, said) = say(&[]);
-    assert!(exit == Some(2) && said.contains("second_missing") && said.contains(&named), "{exit:?} {said}");
-    let (exit, said) = say(&["--second", "ada"]);
+    let (exit, said) = say(&["--second", "bob"]);
+    assert!(exit == Some(0) && said.contains("nothing was sent") && said.contains(&named), "{exit:?} {said}");
+    let (exit, said) = say(&["--yes"]);
+    assert!(exit == Some(2) && said.contains("second_missing"), "{exit:?} {said}");
+    let (exit, said) = say(&["--second", "ada", "--yes"]);
     assert!(exit == Some(2) && said.contains("second_is_actor"), "{exit:?} {said}");
     assert_eq!(readyz(up.running.http).0, 503, "nobody has decided yet");
-    let (exit, said) = say(&["--second", "bob"]);
+    let (exit, said) = say(&["--second", "bob", "--yes"]);
     assert!(exit == Some(0) && said.contains(&format!("lane {lane} goes on")), "{exit:?} {said}");
     ready(up.running.http).await;
 

@@ -29,9 +29,10 @@ const ANSWERED: Duration = Duration::from_secs(60);
 /// Go on with a store that was restored from a backup and ends before what was published
 ///
 /// Lists what was published and is not in the store, lane by lane, and asks each of these lanes to go on without it. It
-/// needs a second person: without --second it lists, and asks for nothing. Prefer a newer backup: then nothing is lost.
+/// needs a second person. Without --yes it only lists. Prefer a newer backup: then nothing is lost.
 ///
-/// Exit codes: 0 the lanes go on (or nothing is missing), 1 a lane did not answer, 2 nobody was named with --second, 3 refused.
+/// Exit codes: 0 the lanes go on (or nothing is missing, or it only listed), 1 a lane did not answer, 2 nobody was named with
+/// --second, 3 refused.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
     #[command(flatten)]
@@ -39,6 +40,9 @@ pub struct Args {
     /// The operation's id: the same id is done once in each lane [default: a fresh one]
     #[arg(long, env = "TENANTRY_OPERATION_ID")]
     id: Option<String>,
+    /// Do it
+    #[arg(long, env = "TENANTRY_YES")]
+    yes: bool,
     #[command(flatten)]
     find: Find,
 }
@@ -60,6 +64,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if lanes.is_empty() {
         out::line("nothing is missing: the store has everything that was published");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !args.yes {
+        out::line(
+            "nothing was sent; to go on without these records: the same command with --second and --yes",
+        );
         return Ok(ExitCode::SUCCESS);
     }
     if args.person.second.is_none() {

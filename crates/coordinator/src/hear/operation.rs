@@ -95,10 +95,7 @@ impl<E: Entropy> Hearing<'_, E> {
             return Ok(Err(Refusal::new(Code::TenantUnknown, "no such tenant in this lane").at("/target")));
         }
         match &operation.verb {
-            OperationVerb::AcceptRestore => {
-                let message = "the store of this lane ends with what was published; nothing is missing";
-                Ok(Err(Refusal::new(Code::VerbNotAllowed, message).at("/verb")))
-            }
+            OperationVerb::AcceptRestore => self.nothing_missing(record, operation).map(Ok),
             OperationVerb::Attest(deed) => self.attest(record, operation, deed, target).map(Ok),
             verb => match (target, verb) {
                 (Some(id), _) => self.operate(record, operation, id),
@@ -127,6 +124,19 @@ impl<E: Entropy> Hearing<'_, E> {
         let digest = Sha256::digest(record.value.as_deref().unwrap_or_default()).into();
         self.remember(record, &operation.id, &digest, None);
         Ok(())
+    }
+
+    /// A lane that is served has everything that was published, or has gone on without it already.
+    fn nothing_missing(&mut self, record: &Record, operation: &Operation) -> Result<(), Bug> {
+        let note = Note {
+            request: Some(operation.id.clone()),
+            by: Some(Box::new(By::of(operation))),
+            words: Some("accept-restore: nothing is missing in this lane".to_owned()),
+            ..Note::new(AuditKind::OperationAccepted)
+        };
+        let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
+        answer.request = Some(operation.id.clone());
+        self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))
     }
 
     /// Writes a deed down in the lane's chain, also where it is about a tenant: its own chain grows by what happens to it.

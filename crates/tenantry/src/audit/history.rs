@@ -271,6 +271,7 @@ mod tests {
             paused_ms: 0,
             chain_seq: 5,
             chain_head: [0; 32],
+            stopped: Default::default(),
         }
     }
 
