@@ -31,10 +31,14 @@ pub struct Ready(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     stopping: bool,
+    /// Whether a part needs the store.
+    stored: bool,
     /// `None`: not looked at yet.
     store: Option<Result<(), String>>,
     coordinator: Option<Member>,
     workers: Option<Member>,
+    /// What the signer says: how far it is, or why it is not.
+    signer: Option<Result<String, String>>,
 }
 
 /// A member of a consumer group.
@@ -45,14 +49,19 @@ struct Member {
     sought: BTreeSet<Place>,
 }
 
-/// Which of the two consumers of a process.
+/// The parts of a process; the first two have a consumer each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The coordinator's.
     Coordinator,
     /// The workers'.
     Workers,
+    /// The signer.
+    Signer,
 }
+
+/// The check that the signer makes for itself.
+const SIGNER: &str = "signer";
 
 impl Ready {
     /// Of a process with these parts.
@@ -60,9 +69,11 @@ impl Ready {
         let member = |role| roles.contains(&role).then(Member::default);
         Self(Arc::new(Mutex::new(State {
             stopping: false,
+            stored: roles.iter().any(|role| *role != Role::Signer),
             store: None,
             coordinator: member(Role::Coordinator),
             workers: member(Role::Workers),
+            signer: roles.contains(&Role::Signer).then(|| Err("not started yet".to_owned())),
         })))
     }
 
@@ -80,6 +91,11 @@ impl Ready {
         self.state().store = Some(Ok(()));
     }
 
+    /// What the signer says of itself.
+    pub fn signer(&self, said: Result<String, String>) {
+        self.state().signer = Some(said);
+    }
+
     /// Everything that must be right.
     pub fn checks(&self) -> Vec<Check> {
         let state = self.state();
@@ -88,18 +104,30 @@ impl Ready {
         if state.stopping {
             all.push(check("process", false, "it is stopping".to_owned()));
         }
-        all.push(match &state.store {
-            Some(Ok(())) => check("store", true, "reachable, and its schema is this program's".to_owned()),
-            Some(Err(why)) => check("store", false, why.clone()),
-            None => check("store", false, "not looked at yet".to_owned()),
-        });
+        match &state.store {
+            _ if !state.stored => {}
+            Some(Ok(())) => {
+                all.push(check("store", true, "reachable, and its schema is this program's".to_owned()));
+            }
+            Some(Err(why)) => all.push(check("store", false, why.clone())),
+            None => all.push(check("store", false, "not looked at yet".to_owned())),
+        }
         if let Some(member) = &state.coordinator {
             all.push(member.lanes());
         }
         if let Some(member) = &state.workers {
             all.push(member.commands());
         }
+        if let Some(said) = &state.signer {
+            let (Ok(why) | Err(why)) = said;
+            all.push(check(SIGNER, said.is_ok(), why.clone()));
+        }
         all
+    }
+
+    /// Tenants can be served, whatever the signer says: what it refuses to sign is no reason to stop them.
+    pub fn serves(&self) -> bool {
+        self.checks().iter().all(|check| check.ok || check.name == SIGNER)
     }
 
     /// Everything is right.
@@ -134,6 +162,7 @@ impl Ready {
         let member = match role {
             Role::Coordinator => state.coordinator.as_mut(),
             Role::Workers => state.workers.as_mut(),
+            Role::Signer => None,
         };
         if let Some(member) = member {
             change(member);

@@ -7,6 +7,8 @@
 //! | `identity.json` | the fleet's name and the member id of the groups, stable across restarts |
 //! | `master.key` | what wraps the tenants' keys, mode 0600: keep a copy, without it nothing sealed opens |
 //! | `receipt.key` | what signs receipts, mode 0600 |
+//! | `signer.key` | what signs the audit, mode 0600 |
+//! | `signer/`, `witness/` | what the signer remembers, and its witness |
 //! | `http.json` | where `/metrics` was last, taken again if it is free |
 //! | `lock` | held while `up` runs |
 //! | `up.json` | where everything is while `up` runs, mode 0600 since it holds the database's password |
@@ -24,7 +26,7 @@ use tenantry_ports::Entropy;
 
 use crate::clock::OsEntropy;
 use crate::fleet::Places;
-use crate::out::{Refused, failed, usage};
+use crate::out::{self, Refused, failed, usage};
 use crate::settings::{Governance, Secret};
 
 /// A data directory.
@@ -202,6 +204,26 @@ impl Home {
             write_private(&path, pem.as_bytes())?;
         }
         Secret::read(&path)
+    }
+
+    /// The file with the key of this directory that signs the audit; made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn signer_key_file(&self, entropy: OsEntropy) -> Result<PathBuf, Refused> {
+        let path = Self::signer_key_in(&self.dir);
+        if !path.exists() {
+            let mut bytes = [0; 32];
+            entropy.fill(&mut bytes);
+            let key = tenantry_audit::Signer::from_entropy("audit", bytes).map_err(out::told)?;
+            write_private(&path, key.to_pem().as_bytes())?;
+        }
+        Ok(path)
+    }
+
+    /// Where that file lies in a data directory.
+    pub fn signer_key_in(dir: &Path) -> PathBuf {
+        dir.join("signer.key")
     }
 
     /// Writes where everything is.

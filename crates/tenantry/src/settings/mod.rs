@@ -9,6 +9,7 @@ mod governance;
 mod home;
 mod person;
 mod secret;
+mod signing;
 mod work;
 
 pub(crate) use args::shown;
@@ -18,4 +19,5 @@ pub use governance::Governance;
 pub use home::{Home, Identity, Lock, Running};
 pub use person::{Person, read_key, sign};
 pub use secret::{Secret, property_shown, url_shown};
+pub use signing::Signing;
 pub use work::Work;
