@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request, serve, sim,
-    tenant, top, topics, up, verify, why,
+    audit, bench, capacity, demo, dlq, evidence, explain, faults, logs, migrate, out, plan, request, serve,
+    sim, tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\
@@ -41,6 +41,7 @@ enum Command {
     Explain(explain::Args),
     Dlq(Box<dlq::Args>),
     Audit(Box<audit::Args>),
+    Evidence(Box<evidence::Args>),
     Verify(verify::Args),
     Capacity(capacity::Args),
     /// Bring the databases to this program's version
@@ -85,6 +86,7 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Dlq(args) => dlq::run(*args).await,
             Self::Audit(args) => audit::run(*args).await,
+            Self::Evidence(args) => evidence::run(*args).await,
             Self::Verify(args) => verify::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
@@ -106,6 +108,7 @@ impl Command {
             | Self::Why(_)
             | Self::Dlq(_)
             | Self::Audit(_)
+            | Self::Evidence(_)
             | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",
             // A line in between would tear the board.
             Self::Top(_) => "off",

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod deed;
 pub mod demo;
 pub mod dlq;
+pub mod evidence;
 pub mod explain;
 pub mod faults;
 pub mod fleet;

@@ -191,6 +191,14 @@ impl Home {
         read_master_key(&path)
     }
 
+    /// Reads the master key that is kept in this directory, for somebody who opens what the fleet sealed.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is no key.
+    pub fn kept_master_key(&self) -> Result<MasterKey, Refused> {
+        read_master_key(&self.dir.join("master.key"))
+    }
+
     /// Reads the key of this directory that signs receipts, or makes one.
     ///
     /// # Errors

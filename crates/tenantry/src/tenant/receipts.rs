@@ -85,7 +85,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// What the worker `receipt` answered for this tenant.
-fn sealed(found: &Found) -> Result<Output, Refused> {
+pub(crate) fn sealed(found: &Found) -> Result<Output, Refused> {
     let saga = found.tenant.last.as_deref().or(found.tenant.saga.as_ref());
     let output = saga.and_then(|saga| {
         let plan = found.plans.find(saga.kind, saga.version)?;

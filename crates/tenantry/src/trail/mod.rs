@@ -11,7 +11,7 @@ use tenantry_ports::BusError;
 
 use crate::out::{self, Refused, failed};
 
-pub(crate) use leaves::{Base, Leaves};
+pub(crate) use leaves::{Base, Leaves, unnamed};
 pub(crate) use notes::{Notes, PLACE, read_notes};
 
 /// The name of the log where none is given, and of the keys that sign for it.
