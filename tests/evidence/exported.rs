@@ -73,6 +73,8 @@ async fn a_stranger_verifies_what_was_exported_and_finds_what_was_changed() {
     assert_eq!(deeds[0].commitment.as_deref(), told["sha256"].as_str());
     assert_eq!(deeds[0].reason.as_deref(), Some("AUD-7"));
 
+    opened(&up, &topics).await;
+
     // Changed, with another key, cut off.
     let tampered = up.dir().join("tampered.tar");
     let needle = b"acme-one";
@@ -125,4 +127,25 @@ async fn a_stranger_verifies_what_was_exported_and_finds_what_was_changed() {
     assert!(exit == 2 && text.contains("file_exists"), "{text}");
     let left = std::fs::read_dir(up.dir()).expect("the folder").flatten();
     assert!(left.into_iter().all(|entry| !entry.file_name().to_string_lossy().ends_with(".part")));
+}
+
+/// Personal data is opened with the key, by somebody with a reason; one opening is checked without any key.
+async fn opened(up: &Up, topics: &Topics) {
+    let (exit, text) = run(up, &["evidence", "open", "acme-one"]);
+    assert!(exit == 2 && text.contains("reason_missing"), "{text}");
+    let (exit, text) = run(up, &["evidence", "open", "acme-one", "--reason", "AUD-7"]);
+    assert_eq!(exit, 0, "{text}");
+    let line = text.lines().find(|line| line.contains("\"admin.last_name\"")).expect("the field");
+    assert!(line.contains("Lovelace"), "{line}");
+    let audit = topics.read(vec![Topic::Audit]).await;
+    let deeds = audit.iter().filter_map(|record| audit::decode(record).ok());
+    assert_eq!(deeds.filter(|event| event.kind.as_str() == "evidence.opened").count(), 1);
+    let file = up.dir().join("opening.json");
+    for (text, right) in [(line.to_owned(), 0), (line.replace("Lovelace", "Byron"), 1)] {
+        std::fs::write(&file, text).expect("an opening");
+        let (exit, said) =
+            run(up, &["evidence", "open", "acme-one", "--check", file.to_str().expect("a path")]);
+        assert_eq!(exit, right, "{said}");
+        assert!(!said.contains("Lovelace") && !said.contains("Byron"), "{said}");
+    }
 }

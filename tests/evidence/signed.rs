@@ -27,7 +27,8 @@ async fn one_log_through_silence_kills_and_another_key() {
     .await;
 
     // A second signer on the same folder stands back.
-    let at = |name: &str| up.dir().join(name).to_str().expect("a path").to_owned();
+    let dir = up.dir().to_owned();
+    let at = |name: &str| dir.join(name).to_str().expect("a path").to_owned();
     let (exit, text) = run(
         &up,
         &[

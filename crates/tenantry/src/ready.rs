@@ -37,8 +37,18 @@ struct State {
     store: Option<Result<(), String>>,
     coordinator: Option<Member>,
     workers: Option<Member>,
-    /// What the signer says: how far it is, or why it is not.
-    signer: Option<Result<String, String>>,
+    signer: Option<Signs>,
+}
+
+/// What the signer says of itself.
+#[derive(Clone, Debug)]
+enum Signs {
+    /// Not yet, or not now: why.
+    Not(String),
+    /// How far it is.
+    Well(String),
+    /// It will not go on, whatever is started again: why.
+    Refuses(String),
 }
 
 /// A member of a consumer group.
@@ -73,7 +83,7 @@ impl Ready {
             store: None,
             coordinator: member(Role::Coordinator),
             workers: member(Role::Workers),
-            signer: roles.contains(&Role::Signer).then(|| Err("not started yet".to_owned())),
+            signer: roles.contains(&Role::Signer).then(|| Signs::Not("not started yet".to_owned())),
         })))
     }
 
@@ -91,9 +101,14 @@ impl Ready {
         self.state().store = Some(Ok(()));
     }
 
-    /// What the signer says of itself.
+    /// The signer says how far it is, or why it does not sign now.
     pub fn signer(&self, said: Result<String, String>) {
-        self.state().signer = Some(said);
+        self.state().signer = Some(said.map_or_else(Signs::Not, Signs::Well));
+    }
+
+    /// The signer will not go on.
+    pub fn signer_refuses(&self, why: String) {
+        self.state().signer = Some(Signs::Refuses(why));
     }
 
     /// Everything that must be right.
@@ -118,16 +133,17 @@ impl Ready {
         if let Some(member) = &state.workers {
             all.push(member.commands());
         }
-        if let Some(said) = &state.signer {
-            let (Ok(why) | Err(why)) = said;
-            all.push(check(SIGNER, said.is_ok(), why.clone()));
+        if let Some(signs) = &state.signer {
+            let (Signs::Not(why) | Signs::Well(why) | Signs::Refuses(why)) = signs;
+            all.push(check(SIGNER, matches!(signs, Signs::Well(_)), why.clone()));
         }
         all
     }
 
-    /// Tenants can be served, whatever the signer says: what it refuses to sign is no reason to stop them.
+    /// Everything is right, but that the signer may refuse to go on: that is no reason not to serve tenants.
     pub fn serves(&self) -> bool {
-        self.checks().iter().all(|check| check.ok || check.name == SIGNER)
+        let refuses = matches!(self.state().signer, Some(Signs::Refuses(_)));
+        self.checks().iter().all(|check| check.ok || (refuses && check.name == SIGNER))
     }
 
     /// Everything is right.
@@ -321,6 +337,19 @@ mod tests {
         assert!(ready.is_ready());
         ready.stopping();
         assert!(!ready.is_ready());
+    }
+
+    #[test]
+    fn a_signer_that_refuses_makes_unready_and_keeps_nobody_from_being_served() {
+        let ready = Ready::new(&[Role::Signer]);
+        assert!(!ready.is_ready() && !ready.serves());
+        ready.signer(Ok("7 records".to_owned()));
+        assert!(ready.is_ready() && ready.serves());
+        ready.signer(Err("bus_unreachable: gone".to_owned()));
+        assert!(!ready.is_ready() && !ready.serves());
+        ready.signer_refuses("audit_missing: a gap".to_owned());
+        assert!(!ready.is_ready() && ready.serves());
+        assert_eq!(ready.checks().pop().unwrap().why, "audit_missing: a gap");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! (`..._FILE`), and prints as `***`. Commands of people find a running `tenantry up` by its data directory.
 
 mod args;
+mod files;
 mod find;
 mod governance;
 mod home;

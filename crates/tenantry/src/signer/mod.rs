@@ -83,7 +83,7 @@ pub async fn run(
             Trouble::Breach(why) => {
                 tracing::error!(code = %why.code, why = why.text, "nothing is signed any more: the audit is not what it should be");
                 telemetry::refuses();
-                ready.signer(Err(why.to_string()));
+                ready.signer_refuses(why.to_string());
                 std::future::pending().await
             }
         }
@@ -104,6 +104,7 @@ async fn sign(
 ) -> Result<Infallible, Trouble> {
     let lock = Lock::take(&settings.dir)?;
     let (mut log, mut reader) = begin::begin(settings, options, clock, lock).await?;
+    last.send_replace(log.published.last().map(|(last, _)| last.time));
     // The first one as soon as everything that was there is read: that the signer is back is worth a checkpoint.
     let mut due = None;
     loop {
@@ -230,7 +231,7 @@ impl Log {
 
     fn tell(&self, ready: &Ready, told: &watch::Sender<Option<Time>>) {
         let Some((last, _)) = self.published.last() else { return };
-        if told.send_if_modified(|told| told.replace(last.time) != Some(last.time)) {
+        if told.send_replace(Some(last.time)) != Some(last.time) {
             ready.signer(Ok(format!("{} records signed at {}", last.size, last.time)));
         }
     }
