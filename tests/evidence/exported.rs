@@ -132,7 +132,7 @@ async fn a_stranger_verifies_what_was_exported_and_finds_what_was_changed() {
 /// Personal data is opened with the key, by somebody with a reason; one opening is checked without any key.
 async fn opened(up: &Up, topics: &Topics) {
     let (exit, text) = run(up, &["evidence", "open", "acme-one"]);
-    assert!(exit == 2 && text.contains("reason_missing"), "{text}");
+    assert!(exit == 2 && text.contains("--reason"), "{text}");
     let (exit, text) = run(up, &["evidence", "open", "acme-one", "--reason", "AUD-7"]);
     assert_eq!(exit, 0, "{text}");
     let line = text.lines().find(|line| line.contains("\"admin.last_name\"")).expect("the field");

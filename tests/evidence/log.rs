@@ -80,7 +80,8 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
 
 /// Provisions tenants.
 pub(crate) async fn provision(topics: &Topics, slugs: &[&str]) {
-    let records = slugs.iter().map(|slug| topics.binary(slug, slug, &request(slug, "Acme"))).collect();
+    let records =
+        slugs.iter().map(|slug| topics.binary(slug, slug, &request(slug, &format!("The {slug}")))).collect();
     topics.publish(records).await;
     let ids: Vec<String> = slugs.iter().map(|slug| (*slug).to_owned()).collect();
     topics.outcomes(&ids, PATIENCE).await;

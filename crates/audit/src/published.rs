@@ -108,7 +108,8 @@ impl Published {
             Checkpoint::open_with(note, self.ring.keys()).map_err(|error| match error {
                 NoteError::Unknown => refused(
                     "key_unknown",
-                    "a checkpoint is signed by no key that is known; name the right key, and look who wrote it",
+                    "a checkpoint is signed by no key that is known; name the right key (where another is to take over, the \
+                     one before too), and look who wrote it",
                 ),
                 error => refused("checkpoint_refused", format!("a checkpoint cannot be believed: {error}")),
             })?;

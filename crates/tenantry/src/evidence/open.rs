@@ -29,6 +29,7 @@ use crate::tenant::find::{self, One};
 ///
 /// Exit codes: 0 shown, or the opening is right; 1 the opening is not what the audit commits to, or an error.
 #[derive(Debug, ClapArgs)]
+#[command(mut_arg("reason", |arg| arg.required(false).required_unless_present("check")))]
 pub(super) struct Args {
     #[command(flatten)]
     one: One,
