@@ -185,6 +185,9 @@ impl Spill {
 /// The bytes before a value.
 const HEAD: usize = 8 + 8 + 32;
 
+/// A leaf: its digest, and its value where it was kept.
+type Leaf<'a> = (Hash, Option<&'a [u8]>);
+
 /// Reads the leaves of one partition.
 struct Cursor {
     piece: BufReader<Piece>,
@@ -200,7 +203,7 @@ impl Cursor {
     }
 
     /// The next leaf, where its offset is below `to`.
-    fn below(&mut self, to: i64) -> std::io::Result<Option<(Hash, Option<&[u8]>)>> {
+    fn below(&mut self, to: i64) -> std::io::Result<Option<Leaf<'_>>> {
         if self.next.is_none() {
             let mut head = [0; HEAD];
             match self.piece.read_exact(&mut head) {
