@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::program::variables;
 use crate::{read, top};
 
-const UNITS: [(&str, &[&[&str]]); 3] = [
+const UNITS: [(&str, &[&[&str]]); 4] = [
     ("tenantry-coordinator.service", &[&["serve", "coordinator"]]),
+    ("tenantry-signer.service", &[&["serve", "signer"]]),
     ("tenantry-worker@.service", &[&["serve", "worker"]]),
     ("tenantry-migrate.service", &[&["migrate"], &["topics", "apply"]]),
 ];

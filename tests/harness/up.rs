@@ -101,6 +101,12 @@ impl Up {
         self.running = running;
     }
 
+    /// The same with other arguments from here on.
+    pub fn start_again_as(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self.start_again();
+    }
+
     /// Kills the private PostgreSQL with signal 9. The fleet itself goes on, or is started again.
     pub fn kill_postgres(&mut self) {
         let file = self.dir.path().join("postgres/data/postmaster.pid");

@@ -3,20 +3,25 @@
 
 pub mod bundle;
 mod chain;
+mod chains;
 mod checkpoint;
 mod heads;
 mod key;
 pub mod log;
 mod note;
+pub mod order;
 mod problem;
+mod published;
 mod rotation;
 mod verify;
 
 pub use chain::{Head, digest, genesis};
+pub use chains::{Chains, Older, Took};
 pub use checkpoint::Checkpoint;
 pub use heads::Heads;
 pub use key::{KeyError, PublicKey, Signer};
 pub use note::{Note, NoteError, sign};
 pub use problem::{Breach, Problem};
+pub use published::{Published, Said};
 pub use rotation::{KeyRing, RingError, Rotation};
 pub use verify::{Expected, Flow, Heard, Report, Verifier};

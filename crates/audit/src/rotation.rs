@@ -46,6 +46,11 @@ impl Rotation {
         note::sign(&text, &[old, new])
     }
 
+    /// Whether a note is such a statement, by its first line. Nothing of it is checked.
+    pub fn is(note: &[u8]) -> bool {
+        note.strip_prefix(TITLE.as_bytes()).is_some_and(|rest| rest.starts_with(b"\n"))
+    }
+
     /// Reads a statement that both of its keys signed. Whether one of them is to be trusted is not said by that.
     ///
     /// # Errors

@@ -116,21 +116,8 @@ impl Verifier {
     }
 
     fn check(&mut self, heard: Heard<'_>) -> Result<(), Box<Problem>> {
-        let (value, event) = read(heard)?;
-        let place = |breach, message: String| Problem {
-            breach,
-            chain: Some(event.chain.clone()),
-            seq: Some(event.seq),
-            at: Some(heard.at.clone()),
-            message,
-        };
-        if heard.key != Some(event.chain.as_bytes()) {
-            let key = heard.key.map_or("none".into(), String::from_utf8_lossy);
-            return Err(place(Breach::WrongChain, format!("its key is {key}")).into());
-        }
-        if let Some(owner) = owner(&event).filter(|owner| *owner != event.chain) {
-            return Err(place(Breach::WrongChain, format!("it belongs to {owner}")).into());
-        }
+        let (value, event) = chained(heard)?;
+        let place = |breach, message: String| at_place(&event, heard, breach, message);
         let known = self.chains.get(&event.chain);
         let head = known.map_or_else(|| Head::start(&event.chain), |chain| chain.head);
         let print = digest(value);
@@ -230,6 +217,31 @@ impl Verifier {
     }
 }
 
+/// Reads a record as an event of the chain that it stands in.
+pub(crate) fn chained(heard: Heard<'_>) -> Result<(&[u8], AuditEvent), Box<Problem>> {
+    let (value, event) = read(heard)?;
+    let wrong = |message: String| Err(at_place(&event, heard, Breach::WrongChain, message).into());
+    if heard.key != Some(event.chain.as_bytes()) {
+        let key = heard.key.map_or("none".into(), String::from_utf8_lossy);
+        return wrong(format!("its key is {key}"));
+    }
+    if let Some(owner) = owner(&event).filter(|owner| *owner != event.chain) {
+        return wrong(format!("it belongs to {owner}"));
+    }
+    Ok((value, event))
+}
+
+/// A problem with an event, at its place.
+pub(crate) fn at_place(event: &AuditEvent, heard: Heard<'_>, breach: Breach, message: String) -> Problem {
+    Problem {
+        breach,
+        chain: Some(event.chain.clone()),
+        seq: Some(event.seq),
+        at: Some(heard.at.clone()),
+        message,
+    }
+}
+
 /// Reads a record as an event of a format that this version knows.
 fn read(heard: Heard<'_>) -> Result<(&[u8], AuditEvent), Box<Problem>> {
     let key = heard.key.map(|key| String::from_utf8_lossy(key).into_owned());
@@ -268,7 +280,8 @@ fn owner(event: &AuditEvent) -> Option<String> {
     event.tenant.as_ref().map(|tenant| tenant.id.to_string())
 }
 
-fn half(digest: &[u8; 32]) -> [u8; 16] {
+/// The first half of a digest: enough to tell records apart.
+pub(crate) fn half(digest: &[u8; 32]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(&digest[..16]);
     half

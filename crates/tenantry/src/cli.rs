@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, platform, request, serve,
+    audit, bench, capacity, demo, dlq, evidence, explain, faults, logs, migrate, out, plan, platform, request, serve,
     sim, tenant, top, topics, up, verify, why,
 };
 
@@ -42,6 +42,7 @@ enum Command {
     Explain(explain::Args),
     Dlq(Box<dlq::Args>),
     Audit(Box<audit::Args>),
+    Evidence(Box<evidence::Args>),
     Verify(verify::Args),
     Capacity(capacity::Args),
     /// Bring the databases to this program's version
@@ -87,6 +88,7 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Dlq(args) => dlq::run(*args).await,
             Self::Audit(args) => audit::run(*args).await,
+            Self::Evidence(args) => evidence::run(*args).await,
             Self::Verify(args) => verify::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
@@ -109,6 +111,7 @@ impl Command {
             | Self::Why(_)
             | Self::Dlq(_)
             | Self::Audit(_)
+            | Self::Evidence(_)
             | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",
             // A line in between would tear the board.
             Self::Top(_) => "off",

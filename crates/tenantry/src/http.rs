@@ -118,6 +118,7 @@ fn recorder() -> Result<PrometheusHandle, Refused> {
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(refused)?;
     tenantry_coordinator::telemetry::describe();
+    crate::signer::describe();
     tenantry_serve::telemetry::describe();
     metrics::describe_gauge!("tenantry_build_info", "the program that runs here, by version; always 1");
     metrics::gauge!("tenantry_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);

@@ -33,12 +33,26 @@ pub struct Ready(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     stopping: bool,
+    /// Whether a part needs the store.
+    stored: bool,
     /// `None`: not looked at yet.
     store: Option<Result<(), String>>,
     coordinator: Option<Member>,
     workers: Option<Member>,
     /// The lanes that the coordinator refuses to serve, and why.
     standing: Standing,
+    signer: Option<Signs>,
+}
+
+/// What the signer says of itself.
+#[derive(Clone, Debug)]
+enum Signs {
+    /// Not yet, or not now: why.
+    Not(String),
+    /// How far it is.
+    Well(String),
+    /// It will not go on, whatever is started again: why.
+    Refuses(String),
 }
 
 /// A member of a consumer group.
@@ -49,14 +63,19 @@ struct Member {
     sought: BTreeSet<Place>,
 }
 
-/// Which of the two consumers of a process.
+/// The parts of a process; the first two have a consumer each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The coordinator's.
     Coordinator,
     /// The workers'.
     Workers,
+    /// The signer.
+    Signer,
 }
+
+/// The check that the signer makes for itself.
+const SIGNER: &str = "signer";
 
 impl Ready {
     /// Of a process with these parts.
@@ -64,10 +83,12 @@ impl Ready {
         let member = |role| roles.contains(&role).then(Member::default);
         Self(Arc::new(Mutex::new(State {
             stopping: false,
+            stored: roles.iter().any(|role| *role != Role::Signer),
             store: None,
             coordinator: member(Role::Coordinator),
             workers: member(Role::Workers),
             standing: Standing::default(),
+            signer: roles.contains(&Role::Signer).then(|| Signs::Not("not started yet".to_owned())),
         })))
     }
 
@@ -85,6 +106,16 @@ impl Ready {
         self.state().store = Some(Ok(()));
     }
 
+    /// The signer says how far it is, or why it does not sign now.
+    pub fn signer(&self, said: Result<String, String>) {
+        self.state().signer = Some(said.map_or_else(Signs::Not, Signs::Well));
+    }
+
+    /// The signer will not go on.
+    pub fn signer_refuses(&self, why: String) {
+        self.state().signer = Some(Signs::Refuses(why));
+    }
+
     /// Everything that must be right.
     pub fn checks(&self) -> Vec<Check> {
         let state = self.state();
@@ -93,18 +124,31 @@ impl Ready {
         if state.stopping {
             all.push(check("process", false, "it is stopping".to_owned()));
         }
-        all.push(match &state.store {
-            Some(Ok(())) => check("store", true, "reachable, and its schema is this program's".to_owned()),
-            Some(Err(why)) => check("store", false, why.clone()),
-            None => check("store", false, "not looked at yet".to_owned()),
-        });
+        match &state.store {
+            _ if !state.stored => {}
+            Some(Ok(())) => {
+                all.push(check("store", true, "reachable, and its schema is this program's".to_owned()));
+            }
+            Some(Err(why)) => all.push(check("store", false, why.clone())),
+            None => all.push(check("store", false, "not looked at yet".to_owned())),
+        }
         if let Some(member) = &state.coordinator {
             all.push(member.lanes(&state.standing));
         }
         if let Some(member) = &state.workers {
             all.push(member.commands());
         }
+        if let Some(signs) = &state.signer {
+            let (Signs::Not(why) | Signs::Well(why) | Signs::Refuses(why)) = signs;
+            all.push(check(SIGNER, matches!(signs, Signs::Well(_)), why.clone()));
+        }
         all
+    }
+
+    /// Everything is right, but that the signer may refuse to go on: that is no reason not to serve tenants.
+    pub fn serves(&self) -> bool {
+        let refuses = matches!(self.state().signer, Some(Signs::Refuses(_)));
+        self.checks().iter().all(|check| check.ok || (refuses && check.name == SIGNER))
     }
 
     /// Everything is right.
@@ -154,6 +198,7 @@ impl Ready {
         let member = match role {
             Role::Coordinator => state.coordinator.as_mut(),
             Role::Workers => state.workers.as_mut(),
+            Role::Signer => None,
         };
         if let Some(member) = member {
             change(member);
@@ -339,6 +384,19 @@ mod tests {
         ready.standing().say(Lane(1), Some(why.clone()));
         assert_eq!(ready.restored(), Some(why.clone()));
         assert_eq!(ready.checks().pop().unwrap().why, format!("1 of 2 lanes served; {why}"));
+    }
+
+    #[test]
+    fn a_signer_that_refuses_makes_unready_and_keeps_nobody_from_being_served() {
+        let ready = Ready::new(&[Role::Signer]);
+        assert!(!ready.is_ready() && !ready.serves());
+        ready.signer(Ok("7 records".to_owned()));
+        assert!(ready.is_ready() && ready.serves());
+        ready.signer(Err("bus_unreachable: gone".to_owned()));
+        assert!(!ready.is_ready() && !ready.serves());
+        ready.signer_refuses("audit_missing: a gap".to_owned());
+        assert!(!ready.is_ready() && ready.serves());
+        assert_eq!(ready.checks().pop().unwrap().why, "audit_missing: a gap");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `tenantry serve`: one part of a fleet, or all of it, against given brokers and databases.
 
+mod signer;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,14 +9,16 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
+use tenantry_contracts::WorkerName;
 use tenantry_kafka::topics;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::{OsEntropy, SystemClock};
 use crate::faults::Faults;
 use crate::fleet::{self, OnFailure, Part, Setup, Worker};
 use crate::http::Listening;
-use crate::out::{self, failed, usage};
+use crate::out::{self, Refused, failed, usage};
 use crate::ready::Ready;
 use crate::settings::{Governance, Kafka, Key, Serve, Store, Tenants, Where, Work, property_shown, shown};
 use crate::signals::Signals;
@@ -46,7 +50,13 @@ enum What {
         #[command(flatten)]
         flags: Flags,
     },
-    /// A coordinator and all workers
+    /// What signs the audit: a fleet has exactly one. Two would write two logs, and neither would be believed; its folder
+    /// is locked against a second one on the same machine
+    Signer {
+        #[command(flatten)]
+        flags: Box<signer::Flags>,
+    },
+    /// A coordinator and all workers; the signer runs beside, once
     All {
         #[command(flatten)]
         flags: Flags,
@@ -88,6 +98,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (parts, flags) = match args.what {
         What::Coordinator { flags } => (vec![Part::Coordinator], flags),
         What::Worker { names, flags } => (vec![Part::Workers(names.into_iter().collect())], flags),
+        What::Signer { flags } => return signer::run(*flags).await,
         What::All { flags } => (vec![Part::Coordinator, Part::Workers(Worker::ALL.into())], flags),
     };
     if flags.print_config {
@@ -109,7 +120,20 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     tracing::info!(fleet = %served.fleet, lanes = served.lanes, http = %address, "serving");
     tokio::spawn(ready.clone().watch_store(served.database_url.clone(), stop.clone()));
-    let mut running = tokio::spawn(fleet::run(served, parts, ready.clone(), stop.clone(), OnFailure::Exit));
+    let running = tokio::spawn(fleet::run(served, parts, ready.clone(), stop.clone(), OnFailure::Exit));
+    let ended = stop_in_time(running, signals, &ready, &stop).await;
+    last.cancel();
+    ended?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until what runs ends by itself, or has stopped after a signal.
+async fn stop_in_time(
+    mut running: JoinHandle<Result<(), Refused>>,
+    mut signals: Signals,
+    ready: &Ready,
+    stop: &CancellationToken,
+) -> anyhow::Result<()> {
     let ended = tokio::select! {
         ended = &mut running => ended,
         () = signals.first() => {
@@ -126,10 +150,26 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
         }
     };
-    last.cancel();
     ended??;
     tracing::info!("stopped");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+/// The properties of librdkafka, those that are secret hidden.
+fn properties_shown(kafka: &Kafka) -> Result<serde_json::Map<String, serde_json::Value>, Refused> {
+    let all = kafka.properties()?.into_iter();
+    Ok(all.map(|(name, value)| (name.clone(), property_shown(&name, &value).into())).collect())
+}
+
+/// Looks whether the topics are as they should be, those of these workers among them.
+async fn topics_match(kafka: &tenantry_kafka::Options, workers: &[WorkerName]) -> Result<(), Refused> {
+    let differences = topics::check(kafka, workers).await.map_err(out::bus)?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let all: Vec<_> = differences.iter().map(ToString::to_string).collect();
+    let text = format!("{}; run `tenantry topics apply`, or mend what it cannot", all.join("; "));
+    Err(failed("topics_differ", text))
 }
 
 impl Flags {
@@ -170,16 +210,10 @@ impl Flags {
     }
 
     fn shown(&self) -> anyhow::Result<serde_json::Value> {
-        let properties: serde_json::Map<_, serde_json::Value> = self
-            .kafka
-            .properties()?
-            .into_iter()
-            .map(|(name, value)| (name.clone(), property_shown(&name, &value).into()))
-            .collect();
         Ok(json!({
             "fleet": self.at.fleet(),
             "brokers": self.kafka.brokers,
-            "kafka_properties": properties,
+            "kafka_properties": properties_shown(&self.kafka)?,
             "member": self.member,
             "database_url": shown(self.store.url()?.as_ref(), ""),
             "tenants_url": shown(self.tenants.url()?.as_ref(), ""),
@@ -209,12 +243,7 @@ async fn check(mut setup: Setup, parts: &[Part]) -> anyhow::Result<Setup> {
     workers.sort_unstable();
     workers.dedup();
     let names: Vec<_> = workers.into_iter().map(Worker::name).collect();
-    let differences = topics::check(&setup.kafka, &names).await.map_err(out::bus)?;
-    if !differences.is_empty() {
-        let all: Vec<_> = differences.iter().map(ToString::to_string).collect();
-        let text = format!("{}; run `tenantry topics apply`, or mend what it cannot", all.join("; "));
-        return Err(failed("topics_differ", text).into());
-    }
+    topics_match(&setup.kafka, &names).await?;
     setup.lanes = topics::lanes(&setup.kafka).await.map_err(out::bus)?;
     Ok(setup)
 }

@@ -4,7 +4,7 @@ mod decide;
 pub(crate) mod find;
 mod ls;
 mod operate;
-mod receipts;
+pub(crate) mod receipts;
 mod show;
 mod timeline;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tenantry_contracts::event::Event;
 use tenantry_contracts::{Origin, Record, Topic, audit};
-use tenantry_kafka::{Kafka, Options, Read, Reader, Start};
+use tenantry_kafka::{Kafka, KafkaProducer, Options, Read, Reader, Start};
 use tenantry_ports::{Bus, Delivery, Outgoing, Place, Producer, Refused};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -43,32 +43,59 @@ pub async fn publish(
     headers: Vec<(String, Bytes)>,
     value: Bytes,
 ) -> anyhow::Result<Origin> {
-    let (topic, partition) = (place.topic.name(), place.partition);
-    let mut producer = Kafka::new(options.clone()).producer().await.map_err(out::bus)?;
-    let refused = |why: String| failed("publish_refused", format!("{topic}/{partition}: {why}"));
-    let record = Outgoing { place, key, headers, value: Some(value), tag: 0 };
-    match producer.send(record) {
-        Ok(()) => {}
-        Err(Refused::Never(_, why)) => return Err(refused(why).into()),
-        Err(Refused::Full(_)) => return Err(refused("the producer's queue is full; try again".into()).into()),
+    Ok(Publisher::open(options).await?.publish(place, key, headers, value).await?)
+}
+
+/// Publishes records one at a time.
+pub struct Publisher(KafkaProducer);
+
+impl Publisher {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Where the brokers cannot be reached.
+    pub async fn open(options: &Options) -> Result<Self, out::Refused> {
+        Kafka::new(options.clone()).producer().await.map(Self).map_err(out::bus)
     }
-    let unconfirmed = |why: &str| {
-        failed(
-            "publish_unconfirmed",
-            format!(
-                "{topic}/{partition}: {why}; it may have been published: see that the brokers run, then repeat the \
+
+    /// Publishes one record and waits until all replicas have it: its place.
+    ///
+    /// # Errors
+    /// As [`publish`].
+    pub async fn publish(
+        &mut self,
+        place: Place,
+        key: Option<Bytes>,
+        headers: Vec<(String, Bytes)>,
+        value: Bytes,
+    ) -> Result<Origin, out::Refused> {
+        let producer = &mut self.0;
+        let (topic, partition) = (place.topic.name(), place.partition);
+        let refused = |why: String| failed("publish_refused", format!("{topic}/{partition}: {why}"));
+        let record = Outgoing { place, key, headers, value: Some(value), tag: 0 };
+        match producer.send(record) {
+            Ok(()) => {}
+            Err(Refused::Never(_, why)) => return Err(refused(why)),
+            Err(Refused::Full(_)) => return Err(refused("the producer's queue is full; try again".into())),
+        }
+        let unconfirmed = |why: &str| {
+            failed(
+                "publish_unconfirmed",
+                format!(
+                    "{topic}/{partition}: {why}; it may have been published: see that the brokers run, then repeat the \
                  command with the same --id, which makes nothing twice"
-            ),
-        )
-    };
-    let Ok(delivered) = timeout(ACKNOWLEDGED, producer.delivered()).await else {
-        return Err(unconfirmed("not acknowledged within 30 s").into());
-    };
-    match delivered.into_iter().next().map(|report| report.delivery) {
-        Some(Delivery::Acked(offset)) => Ok(Origin { topic, partition, offset }),
-        Some(Delivery::NotPersisted(why)) => Err(refused(why).into()),
-        Some(Delivery::PossiblyPersisted(why)) => Err(unconfirmed(&why).into()),
-        None => Err(unconfirmed("no report came").into()),
+                ),
+            )
+        };
+        let Ok(delivered) = timeout(ACKNOWLEDGED, producer.delivered()).await else {
+            return Err(unconfirmed("not acknowledged within 30 s"));
+        };
+        match delivered.into_iter().next().map(|report| report.delivery) {
+            Some(Delivery::Acked(offset)) => Ok(Origin { topic, partition, offset }),
+            Some(Delivery::NotPersisted(why)) => Err(refused(why)),
+            Some(Delivery::PossiblyPersisted(why)) => Err(unconfirmed(&why)),
+            None => Err(unconfirmed("no report came")),
+        }
     }
 }
 

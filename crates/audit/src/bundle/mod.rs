@@ -76,7 +76,7 @@ pub struct Refused {
     pub message: String,
 }
 
-fn refused(code: &'static str, message: impl Into<String>) -> Refused {
+pub(crate) fn refused(code: &'static str, message: impl Into<String>) -> Refused {
     Refused { code, message: message.into() }
 }
 

@@ -1,4 +1,4 @@
-//! Starts the parts of a fleet in this process, the coordinator and the workers, and watches over them.
+//! Starts the parts of a fleet in this process, the coordinator, the workers and the signer, and watches over them.
 
 mod work;
 mod workers;
@@ -21,6 +21,7 @@ use crate::faults::Faults;
 use crate::out::{Refused, restart};
 use crate::ready::{Ready, Role, Watched};
 use crate::settings::Secret;
+use crate::signer::{self, Settings};
 
 pub(crate) use work::tenants_pool;
 pub use work::{Letters, Places, Work, prepare, prepare_database};
@@ -110,7 +111,10 @@ pub async fn run(
     let mut running = JoinSet::new();
     for part in parts {
         let (setup, ready, stop) = (Arc::clone(&setup), ready.clone(), stop.clone());
-        running.spawn(watch_over(setup, part, ready, stop, on_failure));
+        running.spawn(async move {
+            let start = || start(Arc::clone(&setup), part.clone(), ready.clone(), stop.clone());
+            watch_over(part.name(), start, &stop, on_failure).await
+        });
     }
     let mut first = Ok(());
     while let Some(ended) = running.join_next().await {
@@ -123,24 +127,45 @@ pub async fn run(
     first
 }
 
-async fn watch_over(
-    setup: Arc<Setup>,
-    part: Part,
+/// Runs the signer until `stop`. It needs the bus and its own settings alone: no store, and no tenant's key.
+///
+/// # Errors
+/// As [`run`].
+pub async fn sign(
+    settings: Settings,
+    kafka: tenantry_kafka::Options,
+    clock: SystemClock,
     ready: Ready,
     stop: CancellationToken,
     on_failure: OnFailure,
 ) -> Result<(), Refused> {
+    let start = || {
+        let (settings, kafka) = (settings.clone(), kafka.clone());
+        let (ready, stop) = (ready.clone(), stop.clone());
+        async move { signer::run(&settings, &kafka, clock, &ready, stop).await }
+    };
+    watch_over("signer", start, &stop, on_failure).await
+}
+
+async fn watch_over<F>(
+    name: &'static str,
+    start: impl Fn() -> F,
+    stop: &CancellationToken,
+    on_failure: OnFailure,
+) -> Result<(), Refused>
+where
+    F: Future<Output = Result<(), String>> + Send + 'static,
+{
     let mut pause = PAUSES.0;
     loop {
         let began = Instant::now();
         // In a task of its own, so that a defect of one part is seen as its failure.
-        let task = tokio::spawn(start(Arc::clone(&setup), part.clone(), ready.clone(), stop.clone()));
+        let task = tokio::spawn(start());
         let why = match task.await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(why)) => why,
             Err(defect) => format!("bug: {defect}; report this"),
         };
-        let name = part.name();
         if on_failure == OnFailure::Exit {
             tracing::error!(part = name, why, "a part failed; the process ends and should be started again");
             return Err(restart("part_failed", format!("the {name} cannot go on: {why}")));

@@ -7,12 +7,13 @@
 //! | `identity.json` | the fleet's name and the member id of the groups, stable across restarts |
 //! | `master.key` | what wraps the tenants' keys, mode 0600: keep a copy, without it nothing sealed opens |
 //! | `receipt.key` | what signs receipts, mode 0600 |
+//! | `signer.key` | what signs the audit, mode 0600 |
+//! | `signer/`, `witness/` | what the signer remembers, and its witness |
 //! | `http.json` | where `/metrics` was last, taken again if it is free |
 //! | `lock` | held while `up` runs |
 //! | `up.json` | where everything is while `up` runs, mode 0600 since it holds the database's password |
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::Write;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -24,8 +25,10 @@ use tenantry_ports::Entropy;
 
 use crate::clock::OsEntropy;
 use crate::fleet::Places;
-use crate::out::{Refused, failed, usage};
+use crate::out::{self, Refused, failed, usage};
 use crate::settings::{Governance, Secret};
+
+use super::files::{make_open, read_json, unusable, write_json, write_private};
 
 /// A data directory.
 #[derive(Clone, Debug)]
@@ -189,6 +192,14 @@ impl Home {
         read_master_key(&path)
     }
 
+    /// Reads the master key that is kept in this directory, for somebody who opens what the fleet sealed.
+    ///
+    /// # Errors
+    /// Where it cannot be read or is no key.
+    pub fn kept_master_key(&self) -> Result<MasterKey, Refused> {
+        read_master_key(&self.dir.join("master.key"))
+    }
+
     /// Reads the key of this directory that signs receipts, or makes one.
     ///
     /// # Errors
@@ -202,6 +213,26 @@ impl Home {
             write_private(&path, pem.as_bytes())?;
         }
         Secret::read(&path)
+    }
+
+    /// The file with the key of this directory that signs the audit; made where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn signer_key_file(&self, entropy: OsEntropy) -> Result<PathBuf, Refused> {
+        let path = Self::signer_key_in(&self.dir);
+        if !path.exists() {
+            let mut bytes = [0; 32];
+            entropy.fill(&mut bytes);
+            let key = tenantry_audit::Signer::from_entropy("audit", bytes).map_err(out::told)?;
+            write_private(&path, key.to_pem().as_bytes())?;
+        }
+        Ok(path)
+    }
+
+    /// Where that file lies in a data directory.
+    pub fn signer_key_in(dir: &Path) -> PathBuf {
+        dir.join("signer.key")
     }
 
     /// Writes where everything is.
@@ -271,65 +302,6 @@ pub(crate) fn parse_master_key(text: &str, place: &str) -> Result<MasterKey, Ref
             ),
         )
     })
-}
-
-fn unusable(path: &Path, error: &std::io::Error) -> Refused {
-    failed(
-        "data_dir_unusable",
-        format!("{}: {error}; choose a --data-dir that this user can write", path.display()),
-    )
-}
-
-fn make_open(dir: &Path) -> std::io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    if let Some(above) = dir.parent() {
-        make_open(above)?;
-    }
-    match std::fs::create_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(error) => Err(error),
-        // Whatever the umask is.
-        Ok(()) => std::fs::set_permissions(dir, Permissions::from_mode(0o755)),
-    }
-}
-
-/// `None` where there is no such file.
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Refused> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(failed(
-                "data_dir_unreadable",
-                format!("{}: {error}; run this as the user who runs `tenantry up`", path.display()),
-            ));
-        }
-    };
-    let read = serde_json::from_slice(&bytes);
-    read.map(Some).map_err(|error| {
-        failed("data_dir_damaged", format!("{}: {error}; restore the file, or remove it", path.display()))
-    })
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Refused> {
-    let bytes = serde_json::to_vec_pretty(value)
-        .map_err(|error| failed("internal", format!("{}: {error}; report this", path.display())))?;
-    write_private(path, &bytes)
-}
-
-/// Writes a file that only this account can read, in one step that a crash cannot halve.
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), Refused> {
-    let new = path.with_extension("new");
-    let write = || {
-        let _ = std::fs::remove_file(&new);
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)
-    };
-    write().map_err(|error| unusable(path, &error))
 }
 
 #[cfg(test)]

@@ -4,11 +4,13 @@
 //! (`..._FILE`), and prints as `***`. Commands of people find a running `tenantry up` by its data directory.
 
 mod args;
+mod files;
 mod find;
 mod governance;
 mod home;
 mod person;
 mod secret;
+mod signing;
 mod work;
 
 pub(crate) use args::shown;
@@ -18,4 +20,5 @@ pub use governance::Governance;
 pub use home::{Home, Identity, Lock, Running};
 pub use person::{Person, read_key, sign};
 pub use secret::{Secret, property_shown, url_shown};
+pub use signing::Signing;
 pub use work::Work;

@@ -145,7 +145,7 @@ fn committed(history: &[Row]) -> Result<BTreeMap<String, String>, String> {
 }
 
 /// What the worker `receipt` answered for this tenant, and the digest of that.
-fn sealed(found: &Found) -> Result<(Output, String), Refused> {
+pub(crate) fn sealed(found: &Found) -> Result<(Output, String), Refused> {
     let saga = found.tenant.last.as_deref().or(found.tenant.saga.as_ref());
     let output = saga.and_then(|saga| {
         let plan = found.plans.find(saga.kind, saga.version)?;

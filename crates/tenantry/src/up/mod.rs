@@ -20,7 +20,9 @@ use crate::fleet::{self, OnFailure, Part, Setup, Worker};
 use crate::http::Listening;
 use crate::out::{self, Refused, failed};
 use crate::ready::{Ready, Role};
-use crate::settings::{Governance, Home, Kafka, Key, Lock, Running, Serve, Store, Tenants, Where, Work};
+use crate::settings::{
+    Governance, Home, Kafka, Key, Lock, Running, Serve, Signing, Store, Tenants, Where, Work,
+};
 use crate::signals::Signals;
 use house::{Databases, House};
 
@@ -62,6 +64,8 @@ pub struct Args {
     governance: Governance,
     #[command(flatten)]
     work: Work,
+    #[command(flatten)]
+    signing: Signing,
     #[command(flatten)]
     http: Serve,
     /// Print the settings, without secrets, and end
@@ -162,7 +166,7 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
     };
     let clock = SystemClock::from_env()?;
 
-    let ready = Ready::new(&[Role::Coordinator, Role::Workers]);
+    let ready = Ready::new(&[Role::Coordinator, Role::Workers, Role::Signer]);
     let (stop, last) = (CancellationToken::new(), CancellationToken::new());
     let http = args.http.http.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let http = Listening::on(http, home.last_http()).await?;
@@ -177,6 +181,11 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
         Some(key) => key,
         None => home.receipt_key(entropy)?,
     };
+    let signer_key = match &args.signing.signer_key_file {
+        Some(path) => path.clone(),
+        None => home.signer_key_file(entropy)?,
+    };
+    let signing = args.signing.needs(&identity.fleet, &signer_key, home.dir())?;
     let needs = |url| args.work.needs(url, places.clone(), Some(receipt_key), &args.governance, &rules);
     let (house, work) = House::open(args, &home, &identity.fleet, databases, needs).await?;
     ready.store_found_right();
@@ -207,7 +216,13 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
         faults,
     };
     let parts = vec![Part::Coordinator, Part::Workers(Worker::ALL.into())];
-    let fleet = tokio::spawn(fleet::run(setup, parts, ready.clone(), stop.clone(), OnFailure::Restart));
+    let restart = OnFailure::Restart;
+    let signed = fleet::sign(signing, setup.kafka.clone(), clock, ready.clone(), stop.clone(), restart);
+    let served = fleet::run(setup, parts, ready.clone(), stop.clone(), restart);
+    let fleet = tokio::spawn(async move {
+        let (served, signed) = tokio::join!(served, signed);
+        served.and(signed)
+    });
     let mut up =
         Up { running, home, took: Duration::ZERO, ready, fleet, house, stop, answering, _lock: lock };
     if let Err(refused) = up.wait_until_ready().await {
@@ -233,7 +248,7 @@ impl Args {
 impl Up {
     async fn wait_until_ready(&mut self) -> Result<(), Refused> {
         let until = Instant::now() + PATIENCE;
-        while !self.ready.is_ready() {
+        while !self.ready.serves() {
             if let Some(why) = self.ready.restored() {
                 // It stays up, so that a person can look and decide; it is not ready, and says so on /readyz.
                 out::complain(format_args!("error: {why}"));

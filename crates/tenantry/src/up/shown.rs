@@ -90,6 +90,7 @@ pub(super) fn settings(args: &Args) -> Result<Value, Refused> {
         "master_key": key,
         "rules": args.governance.shown(),
         "work": args.work.shown(&data),
+        "signing": args.signing.shown(&args.at.fleet(), &data),
         "http": args.http.http,
         "faults": std::env::var("TENANTRY_FAULTS").ok(),
         "clock_offset_ms": std::env::var("TENANTRY_CLOCK_OFFSET_MS").ok(),
