@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request, serve, sim,
+    audit, bench, capacity, demo, dlq, explain, faults, keys, logs, migrate, out, plan, request, serve, sim,
     tenant, top, topics, up, verify, why,
 };
 
@@ -42,6 +42,7 @@ enum Command {
     Dlq(Box<dlq::Args>),
     Audit(Box<audit::Args>),
     Verify(verify::Args),
+    Keys(keys::Args),
     Capacity(capacity::Args),
     /// Bring the databases to this program's version
     Migrate(migrate::Args),
@@ -86,6 +87,7 @@ impl Command {
             Self::Dlq(args) => dlq::run(*args).await,
             Self::Audit(args) => audit::run(*args).await,
             Self::Verify(args) => verify::run(&args),
+            Self::Keys(args) => keys::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Topics(args) => topics::run(args).await,
@@ -113,7 +115,12 @@ impl Command {
             Self::Sim(_) => "off",
             // Its parts come and go, and every twentieth saga fails on purpose.
             Self::Bench(_) => "error,librdkafka=off,rdkafka=off,tenantry_kafka=off",
-            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) | Self::Explain(_) | Self::Verify(_) => "warn",
+            Self::Migrate(_)
+            | Self::Topics(_)
+            | Self::Plan(_)
+            | Self::Explain(_)
+            | Self::Verify(_)
+            | Self::Keys(_) => "warn",
         }
     }
 }

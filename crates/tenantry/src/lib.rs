@@ -15,6 +15,7 @@ pub mod explain;
 pub mod faults;
 pub mod fleet;
 pub mod http;
+pub mod keys;
 pub mod logs;
 pub mod migrate;
 pub mod out;
