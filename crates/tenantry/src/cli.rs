@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, explain, faults, keys, logs, migrate, out, plan, request, serve, sim,
-    tenant, top, topics, up, verify, why,
+    audit, bench, capacity, demo, dlq, explain, faults, keys, logs, migrate, operation, out, plan, platform,
+    request, serve, sim, tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\
@@ -36,6 +36,8 @@ enum Command {
     Serve(Box<serve::Args>),
     Request(Box<request::Args>),
     Tenant(Box<tenant::Args>),
+    Operation(operation::Args),
+    Fleet(platform::Args),
     Why(Box<why::Args>),
     Top(Box<top::Args>),
     Explain(explain::Args),
@@ -81,6 +83,8 @@ impl Command {
             Self::Serve(args) => serve::run(*args).await,
             Self::Request(args) => request::run(*args).await,
             Self::Tenant(args) => tenant::run(*args).await,
+            Self::Operation(args) => operation::run(args).await,
+            Self::Fleet(args) => platform::run(args).await,
             Self::Why(args) => why::run(*args).await,
             Self::Top(args) => top::run(*args).await,
             Self::Explain(args) => explain::run(&args),
@@ -105,6 +109,8 @@ impl Command {
             Self::Demo(_)
             | Self::Request(_)
             | Self::Tenant(_)
+            | Self::Operation(_)
+            | Self::Fleet(_)
             | Self::Why(_)
             | Self::Dlq(_)
             | Self::Audit(_)
