@@ -81,8 +81,9 @@ pub(super) async fn about(
 ) -> anyhow::Result<ExitCode> {
     let id = RequestId { source: source(), id: how.id.clone().unwrap_or_else(fresh_id) };
     let tenant = &found.tenant;
-    // What moves on by itself would be another version before anybody hears this.
-    let expected = how.expect_version.or_else(|| (!preview::moves(tenant)).then_some(tenant.version));
+    // What moves on by itself would be another version before anybody hears this; a decision is bound by its digest.
+    let still = seen.is_none() && !preview::moves(tenant);
+    let expected = how.expect_version.or_else(|| still.then_some(tenant.version));
     let operation = how.person.operation(id, verb, Some(tenant.target()), expected, seen)?;
     if how.yes {
         return send::send(&how.find, &operation, &how.follow).await;
@@ -100,9 +101,12 @@ pub(super) async fn about(
 
 /// How to do what was shown.
 fn again(operation: &Operation) -> String {
-    match operation.expected_version {
-        Some(version) => format!("the same command with --expect-version {version} --yes"),
-        None => "the same command with --yes; it moves on by itself, and this is about whatever stands then"
-            .to_owned(),
+    match (operation.expected_version, &operation.seen) {
+        (Some(version), _) => format!("the same command with --expect-version {version} --yes"),
+        (None, Some(seen)) => format!("the same command with --seen {seen} --yes"),
+        (None, None) => {
+            "the same command with --yes; it moves on by itself, and this is about whatever stands then"
+                .to_owned()
+        }
     }
 }

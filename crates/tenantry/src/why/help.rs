@@ -84,5 +84,5 @@ fn of_verb(verb: &str, place: &str, rows: &str, state: State) -> Help {
         "reject" => "says no; the reason is part of the audit".to_owned(),
         _ => "see `tenantry tenant --help`".to_owned(),
     };
-    help(format!("tenantry tenant {verb} {place}{gate} --reason \"...\""), does)
+    help(format!("tenantry tenant {verb} {place}{gate} --reason \"...\" --yes"), does)
 }
