@@ -146,9 +146,9 @@ impl Sheet {
             Some(_) => style.red(self.state.as_str()),
             None => style.bold(self.state.as_str()),
         };
-        let degraded = if self.flags.degraded { ", DEGRADED" } else { "" };
+        let flags: String = flags(self.flags).iter().map(|flag| format!(", {flag}")).collect();
         let mut lines = vec![
-            format!("{}  {state}{degraded}", style.title(self.tenant.slug.as_str())),
+            format!("{}  {state}{flags}", style.title(self.tenant.slug.as_str())),
             field("tenant", &self.tenant.id.to_string()),
             field("environment", self.tenant.environment.as_str()),
             field("since", &format!("{} ({} ago)", self.since, duration(now.since(self.since)))),
@@ -267,6 +267,17 @@ fn saga_sheet(saga: &Saga, running: bool, plans: &Registry, paused_ms: i64, told
     }
 }
 
+/// What stands beside the state, in words.
+pub fn flags(flags: Flags) -> Vec<&'static str> {
+    let all = [
+        (flags.degraded, "DEGRADED"),
+        (flags.drifted, "DRIFTED"),
+        (flags.legal_hold, "LEGAL HOLD"),
+        (flags.paused, "PAUSED"),
+    ];
+    all.into_iter().filter(|(stands, _)| *stands).map(|(_, word)| word).collect()
+}
+
 /// A failure that a later answer made up for is history, and stands in the timeline.
 fn failure(run: &Run) -> Option<Trouble> {
     let over = matches!(run.state, RowState::Done);
@@ -277,6 +288,7 @@ fn word(state: &RowState) -> &'static str {
     match state {
         RowState::Idle => "waiting",
         RowState::Asked { verb: Verb::Compensate, .. } => "undoing",
+        RowState::Asked { verb: Verb::Observe, .. } => "looked at",
         RowState::Asked { .. } => "running",
         RowState::Later { .. } => "again soon",
         RowState::Open { .. } => "open",
