@@ -225,7 +225,11 @@ pub(crate) fn told(preview: &Preview, command: &str, json: bool) -> anyhow::Resu
         out::json(preview)?;
     } else {
         preview.lines(Style::detect()).iter().for_each(out::line);
-        out::line(format_args!("Nothing was sent. To send it: {command}"));
+        out::line(match preview.refused() {
+            true => "Nothing was sent (--yes sends it all the same: the refusal then stands in the audit)."
+                .to_owned(),
+            false => format!("Nothing was sent. To send it: {command}"),
+        });
     }
     let refused = crate::show::code::Outcome::Rejected.exit();
     Ok(if preview.refused() { ExitCode::from(refused) } else { ExitCode::SUCCESS })

@@ -100,8 +100,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("draft.json");
         let id = RequestId { source: "cli".to_owned(), id: "1".to_owned() };
-        let patch = Json::of(&serde_json::json!({"plan": "business", "limits": {"seats": 3}})).unwrap();
-        let one = Operation::new(id, OperationVerb::Correct(patch), None, "ada", "sold another plan");
+        let patch = Json::of(&serde_json::json!({"seats": 3, "region": null})).unwrap();
+        let one = Operation::new(id, OperationVerb::Correct(patch), None, "ada", "sold more seats");
         let words = one.signed_bytes().unwrap();
         let draft = Draft::new(&path, vec![one]);
         draft.create().unwrap();

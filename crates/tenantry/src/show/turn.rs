@@ -124,7 +124,8 @@ fn verbs(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Vec<St
         all.push("rerun <row>".to_owned());
     }
     // Whether it would be taken up depends on what is corrected; this could always be.
-    let seats = tenant.saga.as_ref().and_then(|saga| saga.request.seats).map_or(1, |seats| seats.saturating_add(1));
+    let seats =
+        tenant.saga.as_ref().and_then(|saga| saga.request.seats).map_or(1, |seats| seats.saturating_add(1));
     let patch = Json::of(&serde_json::json!({ "seats": seats })).ok();
     let brakes = [
         OperationVerb::Release,

@@ -14,9 +14,9 @@ use crate::out::{Refused, usage};
 
 /// Go on with a corrected request: everything is validated again, from the first row on
 ///
-/// The correction is a JSON merge patch (RFC 7396) of the request's normal form, as schemas/examples/normal.*.json have it.
-/// Who is asked for cannot be changed (slug, environment, personal data): cancel, and ask anew. Without --yes it only shows
-/// what would happen.
+/// The correction is a JSON merge patch (RFC 7396) of the request in the fleet's own shape, as
+/// schemas/examples/request.canonical.json has it. Names, personal data and the plan cannot be corrected: cancel, and ask
+/// anew. Without --yes it only shows what would happen.
 ///
 /// Exit codes: 0 taken up (with --watch: in service), 3 refused, 4 everything was undone, 5 a person must act, 6 no outcome
 /// in time.
@@ -25,7 +25,7 @@ use crate::out::{Refused, usage};
 pub(super) struct Args {
     #[command(flatten)]
     one: One,
-    /// A member and its value, as in plan=business or seats=25 (JSON, else text; null removes it); may be repeated
+    /// A member and its value, as in seats=25 or region=eu-west-1 (JSON, else text; null removes it); may be repeated
     #[arg(long = "set", value_name = "MEMBER=VALUE", value_parser = member, required_unless_present = "patch")]
     set: Vec<(String, Value)>,
     /// A file with the merge patch instead
@@ -55,9 +55,9 @@ fn read(file: &Path) -> Result<Value, Refused> {
 }
 
 fn member(text: &str) -> Result<(String, Value), String> {
-    let (name, value) = text.split_once('=').ok_or("write member=value, as in plan=business")?;
+    let (name, value) = text.split_once('=').ok_or("write member=value, as in seats=25")?;
     if name.is_empty() {
-        return Err("the member has no name; write member=value, as in plan=business".to_owned());
+        return Err("the member has no name; write member=value, as in seats=25".to_owned());
     }
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
     Ok((name.to_owned(), value))
@@ -70,12 +70,12 @@ mod tests {
     #[test]
     fn a_value_is_json_where_it_can_be_and_text_elsewhere() {
         let of = |text: &str| member(text).unwrap();
-        assert_eq!(of("plan=business"), ("plan".to_owned(), Value::from("business")));
+        assert_eq!(of("region=eu-1"), ("region".to_owned(), Value::from("eu-1")));
         assert_eq!(of("seats=25").1, Value::from(25));
         assert_eq!(of("region=null").1, Value::Null);
         assert_eq!(of("name=\"25\"").1, Value::from("25"));
         assert_eq!(of("features=[\"a\"]").1, serde_json::json!(["a"]));
         assert_eq!(of("name=a=b").1, Value::from("a=b"));
-        assert!(member("plan").is_err() && member("=x").is_err());
+        assert!(member("seats").is_err() && member("=x").is_err());
     }
 }
