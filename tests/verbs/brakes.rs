@@ -32,11 +32,7 @@ async fn a_paused_worker_is_asked_nothing_and_others_go_on() {
                 ["database", "storage", "secrets", "quota"].iter().all(|name| row(shown, name) == "done")
             })
             .await;
-        assert_eq!(
-            (row(&shown, "config"), &shown["state"]),
-            ("waiting", &"PROVISIONING".into()),
-            "{shown:#}"
-        );
+        assert_eq!((row(&shown, "config"), &shown["state"]), ("paused", &"PROVISIONING".into()), "{shown:#}");
     }
     let asked = crew.topics.read(vec![Topic::Commands(WorkerName::new("config"))]).await;
     assert!(asked.is_empty(), "it is asked nothing");

@@ -1,5 +1,6 @@
 //! `tenantry fleet`: verbs about the fleet itself. Each goes to every lane as a record of its own, and every lane answers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -122,6 +123,8 @@ struct Preview<'a> {
     lanes: usize,
     /// Tenants that are under way now, by state.
     under_way: Vec<(State, i64)>,
+    /// What lanes ask nothing of now: the names of workers, `*` for all.
+    paused: BTreeMap<u16, String>,
     operations: &'a [Operation],
 }
 
@@ -183,10 +186,13 @@ pub(crate) async fn deliver(
 }
 
 async fn preview<'a>(find: &Find, operations: &'a [Operation]) -> anyhow::Result<Preview<'a>> {
-    let counts = find::store(find).await?.counts().await?;
-    let under_way = counts.into_iter().filter(|(state, _)| Outcome::of(*state).is_none()).collect();
+    let store = find::store(find).await?;
+    let lanes = store.lanes().await?.into_iter().filter(|lane| !lane.stopped.is_empty());
+    let paused = lanes.map(|lane| (lane.lane.0, lane.stopped.to_string())).collect();
+    let under_way =
+        store.counts().await?.into_iter().filter(|(state, _)| Outcome::of(*state).is_none()).collect();
     let does = operations.first().map(|operation| does(&operation.verb)).unwrap_or_default();
-    Ok(Preview { sent: false, does, lanes: operations.len(), under_way, operations })
+    Ok(Preview { sent: false, does, lanes: operations.len(), under_way, paused, operations })
 }
 
 impl Preview<'_> {
@@ -194,11 +200,18 @@ impl Preview<'_> {
         let under_way: Vec<_> =
             self.under_way.iter().map(|(state, tenants)| format!("{tenants} {state}")).collect();
         let under_way = if under_way.is_empty() { "no tenant".to_owned() } else { under_way.join(", ") };
-        vec![
+        let mut lines = vec![
             format!("{}  {}", style.title("fleet"), self.does),
             format!("  under way now: {under_way}; what runs is heard, and no deadline passes"),
-            format!("Nothing was sent. To send it to all {} lanes: the same command with --yes", self.lanes),
-        ]
+        ];
+        for (lane, paused) in &self.paused {
+            lines.push(format!("  lane {lane} is paused already: {}", paused.replace('*', "every worker")));
+        }
+        lines.push(format!(
+            "Nothing was sent. To send it to all {} lanes: the same command with --yes",
+            self.lanes
+        ));
+        lines
     }
 }
 

@@ -1,9 +1,9 @@
 //! Whose turn it is with a tenant, and what a person can ask for.
 
 use serde::Serialize;
-use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Scope};
+use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Scope, Stopped};
 use tenantry_contracts::{Json, RequestId, RowName, Time};
-use tenantry_saga::{Heard, Moment, Registry, RowState, Tenant, What};
+use tenantry_saga::{Heard, Moment, Plan, Registry, RowState, Run, Tenant, What};
 
 use super::code::Outcome;
 
@@ -18,7 +18,12 @@ pub struct Turn {
     pub verbs: Vec<String>,
 }
 
-pub(super) fn turn(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Turn {
+pub(super) fn turn(
+    tenant: &Tenant,
+    plans: &Registry,
+    now: Time,
+    (paused_ms, stopped): (i64, &Stopped),
+) -> Turn {
     let verbs = verbs(tenant, plans, now, paused_ms);
     if let Some(words) = braked(tenant) {
         return Turn { of: "person", words, verbs };
@@ -50,6 +55,9 @@ pub(super) fn turn(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64)
                     let due = run.due(paused_ms)?;
                     let row = plan?.rows.get(usize::from(run.row))?;
                     Some(match (&run.state, &row.what) {
+                        (RowState::Asked { .. }, What::Step { worker, .. }) if stopped.stops(worker) => {
+                            format!("{} waits for worker {worker}, which is paused", row.name)
+                        }
                         (RowState::Asked { .. }, What::Step { worker, .. }) => {
                             format!("worker {worker} answers about {} until {due}", row.name)
                         }
@@ -65,6 +73,12 @@ pub(super) fn turn(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64)
         (None, None) => ("fleet", "the fleet's: it begins soon".to_owned()),
     };
     Turn { of, words, verbs }
+}
+
+/// A row that was asked of a worker that nothing is asked of now.
+pub(crate) fn waits_for_paused(plan: &Plan, stopped: &Stopped, run: &Run) -> bool {
+    let what = plan.rows.get(usize::from(run.row)).map(|row| &row.what);
+    matches!((what, &run.state), (Some(What::Step { worker, .. }), RowState::Asked { .. }) if stopped.stops(worker))
 }
 
 /// What a person keeps from going on.

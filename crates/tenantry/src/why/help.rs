@@ -50,6 +50,14 @@ pub(super) fn helps(sheet: &Sheet, causes: &[Cause], waits: &[Wait]) -> Vec<Help
         }
         all.push(help("tenantry top", "whether that worker answers others, and its breaker"));
     }
+    for wait in waits.iter().filter(|wait| wait.paused) {
+        let worker = wait.of.as_deref().unwrap_or_default();
+        let command = format!("tenantry fleet resume --worker {worker} --reason \"...\" --yes");
+        let go_on = help(command, "asks the worker again; without --worker where the whole fleet is paused");
+        if !all.contains(&go_on) {
+            all.insert(0, go_on);
+        }
+    }
     let holding = causes.iter().filter(|cause| cause.how != TURNED_BACK);
     let mut rows: Vec<&str> = holding.filter_map(|cause| cause.row.as_deref()).collect();
     rows.dedup();

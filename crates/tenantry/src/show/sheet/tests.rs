@@ -111,7 +111,7 @@ impl World {
     fn sheet(&self) -> (Sheet, Vec<Told>) {
         let (tenant, told) = timeline::tell(&self.rows, &self.plans).unwrap().unwrap();
         assert_eq!(tenant, self.tenant, "the journal folds to what the core had");
-        (Sheet::of(&tenant, &self.plans, self.now, 0, &told), told)
+        (Sheet::of(&tenant, &self.plans, self.now, (0, &Default::default()), &told), told)
     }
 }
 
