@@ -4,7 +4,7 @@ use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::{Topic, WorkerName};
 use tenantry_tests::harness::Up;
 
-use super::crew::{Crew, PATIENCE, row};
+use super::crew::{Crew, row};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_paused_worker_is_asked_nothing_and_others_go_on() {
@@ -44,11 +44,12 @@ async fn a_paused_worker_is_asked_nothing_and_others_go_on() {
     crew.up.kill();
     crew.up.start_again();
     crew = Crew::of(crew.up).await;
-    crew.ground.quiet(PATIENCE).await;
+    crew.ask(&["waits-three"], |_| {}).await;
+    crew.until("waits-three", "waiting for config alone", |shown| row(shown, "quota") == "done").await;
     assert!(crew.topics.read(vec![Topic::Commands(WorkerName::new("config"))]).await.is_empty());
 
     crew.says(0, &["fleet", "resume", "--worker", "config", "--reason", "it is there", "--yes"]);
-    for slug in ["waits-one", "waits-two"] {
+    for slug in ["waits-one", "waits-two", "waits-three"] {
         crew.rests(slug, "ACTIVE").await;
         let failed = crew.audit(Some(slug), AuditKind::StepFailed).await;
         assert!(failed.is_empty(), "no deadline passed: {failed:?}");
@@ -62,8 +63,8 @@ async fn a_paused_fleet_asks_nothing_of_anybody() {
     let crew = Crew::of(Up::start("", &[])).await;
     crew.says(0, &["fleet", "pause", "--reason", "an incident", "--yes"]);
     crew.ask(&["waits"], |_| {}).await;
-    crew.until("waits", "accepted", |shown| shown["state"].is_string()).await;
-    crew.ground.quiet(PATIENCE).await;
+    let shown = crew.until("waits", "under way", |shown| shown["state"] == "PROVISIONING").await;
+    assert_eq!(row(&shown, "policy"), "paused", "{shown:#}");
     let asked = crew.topics.read(vec![Topic::Commands(WorkerName::new("policy"))]).await;
     assert!(asked.is_empty(), "nobody is asked anything");
     // Twice is refused by every lane, and so is going on with what was not paused alone.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tenantry_contracts::Topic;
 use tenantry_contracts::audit::{AuditEvent, AuditKind, decode};
-use tenantry_tests::harness::{Ground, Topics, Up, request};
+use tenantry_tests::harness::{Ground, Topics, Up, binary, request};
 
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -51,10 +51,20 @@ impl Crew {
         }
     }
 
+    /// Runs a command. What is about a file and needs no fleet is not told where one is.
+    fn run(&self, args: &[&str]) -> Output {
+        match args {
+            ["operation", "show" | "sign", ..] => {
+                std::process::Command::new(binary()).args(args).output().expect("the program starts")
+            }
+            _ => self.up.run(args),
+        }
+    }
+
     /// A command that exits so: what it printed.
     #[track_caller]
     pub(crate) fn says(&self, exit: i32, args: &[&str]) -> String {
-        let output = self.up.run(args);
+        let output = self.run(args);
         let text = said(&output);
         assert_eq!(output.status.code(), Some(exit), "{args:?}: {text}");
         text
@@ -63,7 +73,7 @@ impl Crew {
     /// The same with `--json`: its document.
     #[track_caller]
     pub(crate) fn json(&self, exit: i32, args: &[&str]) -> Value {
-        let output = self.up.run(&[args, &["--json"]].concat());
+        let output = self.run(&[args, &["--json"]].concat());
         assert_eq!(output.status.code(), Some(exit), "{args:?}: {}", said(&output));
         let read = serde_json::from_slice(&output.stdout);
         read.unwrap_or_else(|error| panic!("{args:?}: {error}: {}", said(&output)))
