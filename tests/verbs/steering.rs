@@ -1,5 +1,6 @@
 //! Retry, rerun, correct, skip, mark-done, hold, release, pause, resume, forget, cancel: each shown first, then done.
 
+use serde_json::json;
 use tenantry_contracts::audit::AuditKind;
 use tenantry_tests::harness::Up;
 
@@ -12,9 +13,20 @@ const FAULTS: &str = "verify.before-checks=no:slug:checks-*;\
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_verb_is_shown_first_then_done_and_stands_in_the_audit() {
-    let crew = Crew::of(Up::start(FAULTS, &[])).await;
+    // Room everywhere but in one region.
+    let folder = tempfile::tempdir().expect("a folder");
+    let pools = folder.path().join("pools.json");
+    let pool = |total: u64| json!({ "total": total });
+    let region = |compute: u64| json!({"database": pool(10_000), "storage": pool(1 << 50), "compute": pool(compute), "network": pool(1_000)});
+    let text = json!({"regions": {"*": region(1_000_000), "us-east-1": region(1)}}).to_string();
+    std::fs::write(&pools, text).expect("the pools");
+    let crew = Crew::of(Up::start(FAULTS, &["--pools", pools.to_str().expect("a path")])).await;
     crew.ask(&["checks-one", "checks-two", "stuck-one"], |_| {}).await;
-    crew.ask(&["too-much"], |body| body["storage_bytes"] = 20_000_000_000_000_000_u64.into()).await;
+    crew.ask(&["too-much"], |body| {
+        body["region"] = "us-east-1".into();
+        body["residency"] = "US".into();
+    })
+    .await;
     crew.rests("checks-one", "HELD").await;
     crew.rests("checks-two", "HELD").await;
     crew.rests("stuck-one", "STUCK").await;
@@ -141,13 +153,13 @@ async fn skip(crew: &Crew) {
 }
 
 async fn correct(crew: &Crew) {
-    let verb = ["correct", "too-much", "--reason", "a slip of the pen"];
-    let corrected = [&verb[..], &["--set", "storage_bytes=1000000000", "--watch"]].concat();
+    let verb = ["correct", "too-much", "--reason", "there is room elsewhere"];
+    let corrected = [&verb[..], &["--set", "region=eu-west-1", "--set", "residency=EU", "--watch"]].concat();
     let told = crew.does(&corrected);
     assert!(told.contains("corrected by ada") && told.contains("ACTIVE"), "{told}");
     let (event, _) = crew.behind("too-much", AuditKind::Corrected).await;
     let note = event.note.expect("what changed");
-    assert!(note.contains("was sha256:") && note.contains("storage_bytes"), "{note}");
+    assert!(note.contains("was sha256:") && note.contains("residency, region"), "{note}");
     assert_eq!(event.commitment.map(|digest| digest.len()), Some(64), "the new digest");
 }
 
