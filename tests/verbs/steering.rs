@@ -8,6 +8,7 @@ use super::crew::{Crew, row};
 
 /// Which steps fail for whom.
 const FAULTS: &str = "verify.before-checks=no:slug:checks-*;\
+    credentials.before-mint=no:class:config:slug:late-*;\
     quota.before-record=no:slug:stuck-*;\
     storage.before-remove=no:slug:stuck-*";
 
@@ -21,7 +22,7 @@ async fn every_verb_is_shown_first_then_done_and_stands_in_the_audit() {
     let text = json!({"regions": {"*": region(1_000_000), "us-east-1": region(1)}}).to_string();
     std::fs::write(&pools, text).expect("the pools");
     let crew = Crew::of(Up::start(FAULTS, &["--pools", pools.to_str().expect("a path")])).await;
-    crew.ask(&["checks-one", "checks-two", "stuck-one"], |_| {}).await;
+    crew.ask(&["checks-one", "checks-two", "late-one", "late-two", "stuck-one"], |_| {}).await;
     crew.ask(&["too-much"], |body| {
         body["region"] = "us-east-1".into();
         body["residency"] = "US".into();
@@ -29,6 +30,8 @@ async fn every_verb_is_shown_first_then_done_and_stands_in_the_audit() {
     .await;
     crew.rests("checks-one", "HELD").await;
     crew.rests("checks-two", "HELD").await;
+    crew.rests("late-one", "HELD").await;
+    crew.rests("late-two", "HELD").await;
     crew.rests("stuck-one", "STUCK").await;
     crew.rests("too-much", "HELD").await;
     crew.ground.quiet(super::crew::PATIENCE).await;
@@ -63,7 +66,7 @@ async fn previews(crew: &Crew) {
     let shown = crew.json(0, &["tenant", "rerun", "checks-one", "config", "--reason", "r"]);
     let ask = shown["rows"].as_array().expect("rows").iter().find(|row| row["what"] == "ask");
     assert_eq!(ask.expect("a question")["row"], "config", "{shown:#}");
-    let shown = crew.json(0, &["tenant", "skip", "checks-one", "verify", "--reason", "r"]);
+    let shown = crew.json(0, &["tenant", "skip", "late-one", "credentials", "--reason", "r"]);
     assert_eq!(shown["rows"][0]["what"], "look", "{shown:#}");
     for verb in ["hold", "pause"] {
         let shown = crew.json(0, &["tenant", verb, "checks-one", "--reason", "r"]);
@@ -126,8 +129,8 @@ async fn skip(crew: &Crew) {
         &[
             "tenant",
             "skip",
-            "checks-one",
-            "verify",
+            "late-one",
+            "credentials",
             "--reason",
             "known",
             "--yes",
@@ -137,18 +140,22 @@ async fn skip(crew: &Crew) {
         ],
     );
     assert!(told.contains("ACTIVE"), "{told}");
-    let (event, _) = crew.behind("checks-one", AuditKind::ProofAsked).await;
+    let (event, _) = crew.behind("late-one", AuditKind::ProofAsked).await;
     assert_eq!(event.reason.as_deref(), Some("known"));
-    let (event, people) = crew.behind("checks-one", AuditKind::StepSkipped).await;
+    let (event, people) = crew.behind("late-one", AuditKind::StepSkipped).await;
     assert!(people.is_empty() && event.note.is_some(), "the proof is what the step saw: {event:?}");
-    let shown = crew.json(0, &["tenant", "show", "checks-one"]);
-    assert_eq!((&shown["flags"]["degraded"], row(&shown, "verify")), (&true.into(), "skipped"), "{shown:#}");
+    let shown = crew.json(0, &["tenant", "show", "late-one"]);
+    assert_eq!(
+        (&shown["flags"]["degraded"], row(&shown, "credentials")),
+        (&true.into(), "skipped"),
+        "{shown:#}"
+    );
 
-    crew.does(&["skip", "checks-two", "verify", "--reason", "waived", "--second", "bob"]);
-    crew.rests("checks-two", "ACTIVE").await;
-    let (_, people) = crew.behind("checks-two", AuditKind::StepSkipped).await;
+    crew.does(&["skip", "late-two", "credentials", "--reason", "waived", "--second", "bob"]);
+    crew.rests("late-two", "ACTIVE").await;
+    let (_, people) = crew.behind("late-two", AuditKind::StepSkipped).await;
     assert_eq!(people, [("ada".to_owned(), false), ("bob".to_owned(), false)]);
-    let timeline = crew.says(0, &["tenant", "timeline", "checks-two"]);
+    let timeline = crew.says(0, &["tenant", "timeline", "late-two"]);
     assert!(timeline.contains("by ada (unverified) and bob (unverified): waived"), "{timeline}");
 }
 
