@@ -93,8 +93,16 @@ async fn the_cause_of_each_of_ten_stuck_tenants_is_found_with_one_command() {
     // The gate is refused once it is open; the leak is made between two looks of the worker.
     fleet.leak("night-leak").await;
     fleet.rests("night-no", "AWAITING").await;
-    let refused =
-        up.run(&["tenant", "reject", "night-no", "--actor", "eve", "--reason", "no evidence of a DPA"]);
+    let refused = up.run(&[
+        "tenant",
+        "reject",
+        "night-no",
+        "--actor",
+        "eve",
+        "--reason",
+        "no evidence of a DPA",
+        "--yes",
+    ]);
     assert!(refused.status.success(), "{}", String::from_utf8_lossy(&refused.stderr));
     for night in &NIGHTS {
         fleet.rests(night.slug, night.state).await;

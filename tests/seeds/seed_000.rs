@@ -35,6 +35,7 @@ async fn successful_tenant_provisioning() {
         "platform_admin@platform.com",
         "--reason",
         "it is mine",
+        "--yes",
     ]);
     assert!(refused.contains(Code::ApproverIsRequester.as_str()), "{refused}");
     fleet.approve("ten-001", "approval.onboarding", "onboarding_desk@platform.com");
@@ -57,6 +58,7 @@ async fn successful_tenant_provisioning() {
         "security_admin@platform.com",
         "--reason",
         "seen something else",
+        "--yes",
     ]);
     assert!(stale.contains(Code::EvidenceChanged.as_str()), "{stale}");
     fleet.approve("ten-001", "approval.security", "security_admin@platform.com");
@@ -156,7 +158,7 @@ async fn iam_misconfiguration_and_resource_allocation_failure() {
     std::fs::write(pools.path(), scarce(100_000)).expect("the pools");
     let urls = (fleet.up.running.database_url.clone(), fleet.up.running.tenants_url.clone());
     fleet.run_bare(&["migrate", "--database-url", &urls.0, "--tenants-url", &urls.1, "--pools", &path]);
-    fleet.run(&["tenant", "retry", "too-much", "--reason", "capacity was added"]);
+    fleet.run(&["tenant", "retry", "too-much", "--reason", "capacity was added", "--yes"]);
     fleet.is("too-much", "ACTIVE").await;
     fleet.audit_verifies();
     fleet.ground.is_all_or_nothing().await;
@@ -179,6 +181,7 @@ async fn a_compliance_review_that_fails_blocks_the_tenant() {
             "compliance@platform.com",
             "--reason",
             "no evidence of a DPA",
+            "--yes",
         ]);
         let shown = fleet.is("reviewed", "BLOCKED").await;
         assert!(shown.to_string().contains(Code::GateRejected.as_str()), "{shown:#}");

@@ -53,7 +53,7 @@ async fn the_job_with_retry_and_resume() {
     }
     // The cause is mended; the job is retried and resumes from the failed step.
     fleet.start_again_with("").await;
-    fleet.run(&["tenant", "retry", "job-one", "--reason", "the migration was mended"]);
+    fleet.run(&["tenant", "retry", "job-one", "--reason", "the migration was mended", "--yes"]);
     let shown = fleet.is("job-one", "ACTIVE").await;
     assert_eq!(shown["projection"]["health"], "ready", "health improves after a successful retry");
     let asked_after = asked(&shown);

@@ -167,7 +167,9 @@ impl Fleet {
     /// A yes of this person, about what stands now.
     #[track_caller]
     pub(crate) fn approve(&self, slug: &str, gate: &str, who: &str) {
-        self.run(&["tenant", "approve", slug, "--gate", gate, "--actor", who, "--reason", "reviewed"]);
+        self.run(&[
+            "tenant", "approve", slug, "--gate", gate, "--actor", who, "--reason", "reviewed", "--yes",
+        ]);
     }
 
     /// The audit events of a tenant in order: type, row.

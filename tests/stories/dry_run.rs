@@ -47,7 +47,8 @@ async fn a_dry_run_tells_what_would_happen_and_writes_nothing() {
     topics.publish(vec![topics.binary("first", "taken", &request("taken", "Taken Name"))]).await;
     let answers = topics.outcomes(&["first".into()], PATIENCE).await;
     assert_eq!(outcome(&answers, "first"), Some(EventKind::AttentionNeeded));
-    let approved = planner.up.run(&["tenant", "approve", "taken", "--actor", "eve", "--reason", "fine"]);
+    let approved =
+        planner.up.run(&["tenant", "approve", "taken", "--actor", "eve", "--reason", "fine", "--yes"]);
     assert!(approved.status.success(), "{}", String::from_utf8_lossy(&approved.stderr));
     ground.quiet(PATIENCE).await;
 

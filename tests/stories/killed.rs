@@ -70,7 +70,8 @@ async fn a_kill_between_effect_and_answer_leaves_nothing_and_loses_nothing() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
-    let cancelled = up.run(&["tenant", "cancel", &slug(Worker::Verify), "--reason", "it stays unhealthy"]);
+    let cancelled =
+        up.run(&["tenant", "cancel", &slug(Worker::Verify), "--reason", "it stays unhealthy", "--yes"]);
     assert!(cancelled.status.success(), "{}", String::from_utf8_lossy(&cancelled.stderr));
     ground.quiet(PATIENCE).await;
     ground.is_all_or_nothing().await;

@@ -132,9 +132,9 @@ async fn after_the_pivot_a_person_decides(up: &Up, topics: &Topics) {
         Some(EventKind::AttentionNeeded),
         "after the pivot nothing is undone"
     );
-    let cancelled = up.run(&["tenant", "cancel", "late-one", "--reason", "too late for that"]);
+    let cancelled = up.run(&["tenant", "cancel", "late-one", "--reason", "too late for that", "--yes"]);
     assert!(!cancelled.status.success(), "past the pivot a cancel is refused");
-    let retried = up.run(&["tenant", "retry", "late-one", "--reason", "the mail server is back"]);
+    let retried = up.run(&["tenant", "retry", "late-one", "--reason", "the mail server is back", "--yes"]);
     assert!(retried.status.success(), "{}", String::from_utf8_lossy(&retried.stderr));
 }
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, evidence, explain, faults, logs, migrate, out, plan, platform, request, serve,
-    sim, tenant, top, topics, up, verify, why,
+    audit, bench, capacity, demo, dlq, evidence, explain, faults, keys, logs, migrate, operation, out, plan, platform,
+    request, serve, sim, tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\
@@ -36,6 +36,7 @@ enum Command {
     Serve(Box<serve::Args>),
     Request(Box<request::Args>),
     Tenant(Box<tenant::Args>),
+    Operation(operation::Args),
     Fleet(Box<platform::Args>),
     Why(Box<why::Args>),
     Top(Box<top::Args>),
@@ -44,6 +45,7 @@ enum Command {
     Audit(Box<audit::Args>),
     Evidence(Box<evidence::Args>),
     Verify(verify::Args),
+    Keys(keys::Args),
     Capacity(capacity::Args),
     /// Bring the databases to this program's version
     Migrate(migrate::Args),
@@ -82,6 +84,7 @@ impl Command {
             Self::Serve(args) => serve::run(*args).await,
             Self::Request(args) => request::run(*args).await,
             Self::Tenant(args) => tenant::run(*args).await,
+            Self::Operation(args) => operation::run(args).await,
             Self::Fleet(args) => platform::run(*args).await,
             Self::Why(args) => why::run(*args).await,
             Self::Top(args) => top::run(*args).await,
@@ -90,6 +93,7 @@ impl Command {
             Self::Audit(args) => audit::run(*args).await,
             Self::Evidence(args) => evidence::run(*args).await,
             Self::Verify(args) => verify::run(&args),
+            Self::Keys(args) => keys::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
             Self::Migrate(args) => migrate::run(args).await,
             Self::Topics(args) => topics::run(args).await,
@@ -107,6 +111,7 @@ impl Command {
             Self::Demo(_)
             | Self::Request(_)
             | Self::Tenant(_)
+            | Self::Operation(_)
             | Self::Fleet(_)
             | Self::Why(_)
             | Self::Dlq(_)
@@ -119,7 +124,12 @@ impl Command {
             Self::Sim(_) => "off",
             // Its parts come and go, and every twentieth saga fails on purpose.
             Self::Bench(_) => "error,librdkafka=off,rdkafka=off,tenantry_kafka=off",
-            Self::Migrate(_) | Self::Topics(_) | Self::Plan(_) | Self::Explain(_) | Self::Verify(_) => "warn",
+            Self::Migrate(_)
+            | Self::Topics(_)
+            | Self::Plan(_)
+            | Self::Explain(_)
+            | Self::Verify(_)
+            | Self::Keys(_) => "warn",
         }
     }
 }

@@ -202,6 +202,8 @@ impl Flags {
             database_url: self.store.required()?,
             master: self.key.required()?,
             rules,
+            operators: self.governance.operators()?,
+            undo_limit: self.governance.undo_limit,
             work,
             clock: SystemClock::from_env()?,
             entropy: OsEntropy::open()?,

@@ -102,13 +102,13 @@ async fn why(one: &One, store: &Queries, among: u16) -> anyhow::Result<Why> {
     let found = one.fold(store).await?;
     let now = SystemClock::from_env()?.now();
     let tenant = &found.tenant;
-    let sheet = Sheet::of(tenant, &found.plans, now, found.paused_ms, &found.told);
+    let sheet = Sheet::of(tenant, &found.plans, now, (found.paused_ms, &found.stopped), &found.told);
     let causes = cause::causes(tenant, &found.plans);
     let key = causes.first().and_then(cause::Cause::key);
     let shared = match key {
         Some(key) if among > 0 => Some(alike::alike(store, &found.plans, tenant.id, &key, among).await?),
         _ => None,
     };
-    let waits = waits::waits(store, tenant, &found.plans, found.paused_ms).await?;
+    let waits = waits::waits(store, tenant, &found.plans, (found.paused_ms, &found.stopped)).await?;
     Ok(Why::of(&sheet, &found.told, causes, waits, shared))
 }

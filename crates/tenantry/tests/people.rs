@@ -179,17 +179,18 @@ fn people_ask_look_retry_cancel_and_verify() {
     let (exit, late) =
         fleet.run(&["request", "--name", "Late One", "--admin-email", "a@b.example", "--watch"]);
     assert!(exit == 5 && late.contains("■ HELD") && late.contains("fault_injected"), "{exit} {late}");
-    let (exit, cancel) = fleet.run(&["tenant", "cancel", "late-one", "--reason", "not wanted"]);
+    let (exit, cancel) = fleet.run(&["tenant", "cancel", "late-one", "--reason", "not wanted", "--yes"]);
     assert!(exit == 3 && cancel.contains("verb_not_allowed"), "{exit} {cancel}");
-    let (exit, retry) = fleet.run(&["tenant", "retry", "late-one", "--reason", "mended", "--watch"]);
+    let (exit, retry) = fleet.run(&["tenant", "retry", "late-one", "--reason", "mended", "--yes", "--watch"]);
     assert!(exit == 5 && retry.contains("taken up for") && retry.contains("mended"), "{exit} {retry}");
 
     // Before it a cancel undoes everything; a version that moved on is refused.
     let (exit, held) = fleet.run(&["request", "--name", "Held One", "--watch"]);
     assert!(exit == 5 && held.contains("■ HELD"), "{exit} {held}");
     let (_, sheet) = fleet.json(&["tenant", "show", "held-one"]);
-    assert_eq!(sheet["turn"]["verbs"], serde_json::json!(["retry", "cancel"]), "{sheet}");
-    let cancel = ["tenant", "cancel", "held-one", "--reason", "not wanted"];
+    let verbs = ["retry", "cancel", "skip database", "rerun <row>", "correct", "pause", "hold"];
+    assert_eq!(sheet["turn"]["verbs"], serde_json::json!(verbs), "{sheet}");
+    let cancel = ["tenant", "cancel", "held-one", "--reason", "not wanted", "--yes"];
     let (exit, stale) = fleet.run(&[&cancel[..], &["--expect-version", "1"]].concat());
     assert!(exit == 3 && stale.contains("version_stale"), "{exit} {stale}");
     let version = sheet["version"].to_string();

@@ -39,7 +39,7 @@ pub(super) fn lines(demo: &Demo<'_>, outcome: Outcome, style: Style) -> Vec<Stri
         tip("tenantry up &".into(), "the same fleet, to stay");
     }
     if outcome == Outcome::Parked {
-        tip(format!("tenantry tenant retry {slug} -r mended -w"), "go on");
+        tip(format!("tenantry tenant retry {slug} -r mended --yes -w"), "go on");
     }
     tip("tenantry request --name \"Acme Corp\" --watch".into(), "ask for a tenant");
     tip("tenantry tenant ls".into(), "all tenants");

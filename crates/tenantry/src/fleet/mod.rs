@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tenantry_contracts::{Fleet, MasterKey};
-use tenantry_coordinator::{Coordinator, Exit};
+use tenantry_coordinator::{Coordinator, Exit, Operators};
 use tenantry_kafka::Kafka;
 use tenantry_postgres::{PgKeys, PgLedger, PgStore};
 use tenantry_saga::Rules;
@@ -73,6 +73,10 @@ pub struct Setup {
     pub master: MasterKey,
     /// The rules under which sagas run.
     pub rules: Rules,
+    /// Whose verbs are taken up.
+    pub operators: Operators,
+    /// How many tenants a lane lets people turn back in an hour, where it was said.
+    pub undo_limit: Option<usize>,
     /// The bus.
     pub kafka: tenantry_kafka::Options,
     /// The store.
@@ -198,6 +202,8 @@ async fn coordinator(setup: &Setup, ready: Ready, stop: CancellationToken) -> Re
         tenantry_coordinator::Options::new(setup.fleet.clone(), setup.lanes, plans, setup.master.clone());
     options.member.clone_from(&setup.member);
     options.standing = standing;
+    options.operators.clone_from(&setup.operators);
+    options.undo_limit = setup.undo_limit.unwrap_or(options.undo_limit);
     let coordinator = Coordinator::new(bus, store, setup.clock, setup.entropy, options);
     match coordinator.run(stop.cancelled_owned()).await {
         Exit::Stopped => Ok(()),

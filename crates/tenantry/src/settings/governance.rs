@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use tenantry_contracts::catalogue::{APPROVALS, Catalogue, Fault};
+use tenantry_coordinator::Operators;
 use tenantry_saga::{Approvers, Presets, Rules};
 use tenantry_worker_capacity::Pools;
 use tenantry_worker_policy::{Engine, read_directory};
@@ -47,6 +48,13 @@ pub struct Governance {
     /// requester]
     #[arg(long, env = "TENANTRY_APPROVERS", value_name = "FILE")]
     pub approvers: Option<PathBuf>,
+    /// A file with the keys of those who operate, and whether every verb must be signed [default: nobody has a key, nothing
+    /// is demanded]
+    #[arg(long, env = "TENANTRY_OPERATORS", value_name = "FILE")]
+    pub operators: Option<PathBuf>,
+    /// How many tenants a lane lets people turn back in an hour; more needs a second person [default: 20]
+    #[arg(long, env = "TENANTRY_UNDO_LIMIT", value_name = "N")]
+    pub undo_limit: Option<usize>,
     /// A file with the pools of capacity by region instead of the built-in one
     #[arg(long, env = "TENANTRY_POOLS", value_name = "FILE")]
     pub pools: Option<PathBuf>,
@@ -96,6 +104,16 @@ impl Governance {
         })
     }
 
+    /// Whose verbs are taken up.
+    ///
+    /// # Errors
+    /// `operators_invalid`, with file and JSON pointer.
+    pub fn operators(&self) -> Result<Operators, Refused> {
+        let Some(file) = &self.operators else { return Ok(Operators::default()) };
+        Operators::read(Secret::read(file)?.expose())
+            .map_err(|refusal| usage("operators_invalid", format!("{}: {refusal}", file.display())))
+    }
+
     fn catalogue(&self) -> Result<Catalogue, Refused> {
         let Some(folder) = &self.templates else { return Ok(Catalogue::built_in()) };
         let read = Catalogue::read(files(folder)?);
@@ -143,6 +161,8 @@ impl Governance {
             "policies": self.policies,
             "opa_url": self.opa_url,
             "approvers": self.approvers,
+            "operators": self.operators,
+            "undo_limit": self.undo_limit,
             "pools": self.pools,
         })
     }
@@ -200,6 +220,21 @@ mod tests {
         assert_eq!(refused.code, "preset_unknown");
         assert!(refused.text.contains("governed"), "{refused}");
         assert!(pack("gold").is_err() && approval("security").is_ok());
+    }
+
+    #[test]
+    fn an_operators_file_that_is_not_sound_is_named_with_file_and_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("operators.json");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            Governance { operators: Some(file.clone()), ..Governance::default() }.operators()
+        };
+        let refused = read(r#"{"keys": {"ada": "x"}}"#).unwrap_err();
+        assert_eq!(refused.code, "operators_invalid");
+        assert!(refused.text.contains("operators.json: field_invalid at /keys/ada"), "{refused}");
+        assert!(read(r#"{"demand": true}"#).is_err());
+        read(include_str!("../../../../schemas/policies/operators.example.json")).unwrap();
     }
 
     #[test]

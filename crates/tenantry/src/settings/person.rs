@@ -14,7 +14,6 @@ use crate::request::user;
 
 /// Who decides, and why.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Who decides")]
 pub struct Person {
     /// Why; it is part of the audit
     #[arg(short, long, env = "TENANTRY_REASON")]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tenantry_contracts::event::TenantRef;
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::state::Projection;
 use tenantry_contracts::time::rfc3339;
 use tenantry_contracts::{Flags, Json, RequestId, SagaId, State, Time, Verb};
@@ -13,7 +14,7 @@ use super::code::Outcome;
 use super::style::{Style, duration, field, labelled};
 use super::timeline::Told;
 use super::trouble::Trouble;
-use super::turn::{Turn, turn};
+use super::turn::{Turn, turn, waits_for_paused};
 use super::{outputs, table};
 
 /// All about one tenant.
@@ -111,9 +112,9 @@ pub struct Open {
 }
 
 impl Sheet {
-    /// The sheet of a tenant at this time. `paused_ms`: the lane's pauses in all, by which deadlines move. `told`: its
-    /// timeline, from which durations come.
-    pub fn of(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64, told: &[Told]) -> Self {
+    /// The sheet of a tenant at this time. `lane`: its pauses in all, by which deadlines move, and the workers that it asks
+    /// nothing of. `told`: its timeline, from which durations come.
+    pub fn of(tenant: &Tenant, plans: &Registry, now: Time, lane: (i64, &Stopped), told: &[Told]) -> Self {
         let saga = tenant.saga.as_ref().map(|saga| (saga, true));
         let saga = saga.or(tenant.last.as_deref().map(|saga| (saga, false)));
         Self {
@@ -132,8 +133,8 @@ impl Sheet {
             region: tenant.request.region.clone(),
             created: tenant.created,
             request: tenant.request_id.clone(),
-            turn: turn(tenant, plans, now, paused_ms),
-            saga: saga.map(|(saga, running)| saga_sheet(saga, running, plans, paused_ms, told)),
+            turn: turn(tenant, plans, now, lane),
+            saga: saga.map(|(saga, running)| saga_sheet(saga, running, plans, lane, told)),
             queued: tenant.queue.len(),
         }
     }
@@ -146,9 +147,9 @@ impl Sheet {
             Some(_) => style.red(self.state.as_str()),
             None => style.bold(self.state.as_str()),
         };
-        let degraded = if self.flags.degraded { ", DEGRADED" } else { "" };
+        let flags: String = flags(self.flags).iter().map(|flag| format!(", {flag}")).collect();
         let mut lines = vec![
-            format!("{}  {state}{degraded}", style.title(self.tenant.slug.as_str())),
+            format!("{}  {state}{flags}", style.title(self.tenant.slug.as_str())),
             field("tenant", &self.tenant.id.to_string()),
             field("environment", self.tenant.environment.as_str()),
             field("since", &format!("{} ({} ago)", self.since, duration(now.since(self.since)))),
@@ -219,7 +220,13 @@ impl SagaSheet {
     }
 }
 
-fn saga_sheet(saga: &Saga, running: bool, plans: &Registry, paused_ms: i64, told: &[Told]) -> SagaSheet {
+fn saga_sheet(
+    saga: &Saga,
+    running: bool,
+    plans: &Registry,
+    (paused_ms, stopped): (i64, &Stopped),
+    told: &[Told],
+) -> SagaSheet {
     let plan = plans.find(saga.kind, saga.version);
     let took: BTreeMap<&str, i64> = told
         .iter()
@@ -236,6 +243,8 @@ fn saga_sheet(saga: &Saga, running: bool, plans: &Registry, paused_ms: i64, told
     let rows = saga.rows.iter().map(|run| {
         let row = plan.and_then(|plan| plan.rows.get(usize::from(run.row)));
         let name = row.map_or_else(|| format!("row {}", run.row), |row| row.name.to_owned());
+        let paused = plan.is_some_and(|plan| waits_for_paused(plan, stopped, run));
+        let due = run.due(paused_ms).filter(|_| !paused);
         RowSheet {
             what: row.map_or("step", |row| match row.what {
                 What::Step { .. } => "step",
@@ -243,9 +252,9 @@ fn saga_sheet(saga: &Saga, running: bool, plans: &Registry, paused_ms: i64, told
                 What::Wait { .. } => "wait",
                 What::Pivot => "pivot",
             }),
-            state: word(&run.state),
+            state: if paused { "paused" } else { word(&run.state) },
             asked: asked(&name),
-            open: run.due(paused_ms).map(|until| Open { what: open_word(&run.state), until }),
+            open: due.map(|until| Open { what: open_word(&run.state), until }),
             took_ms: took.get(name.as_str()).copied(),
             output: run.output.clone(),
             failure: failure(run),
@@ -267,6 +276,17 @@ fn saga_sheet(saga: &Saga, running: bool, plans: &Registry, paused_ms: i64, told
     }
 }
 
+/// What stands beside the state, in words.
+pub fn flags(flags: Flags) -> Vec<&'static str> {
+    let all = [
+        (flags.degraded, "DEGRADED"),
+        (flags.drifted, "DRIFTED"),
+        (flags.legal_hold, "LEGAL HOLD"),
+        (flags.paused, "PAUSED"),
+    ];
+    all.into_iter().filter(|(stands, _)| *stands).map(|(_, word)| word).collect()
+}
+
 /// A failure that a later answer made up for is history, and stands in the timeline.
 fn failure(run: &Run) -> Option<Trouble> {
     let over = matches!(run.state, RowState::Done);
@@ -277,6 +297,7 @@ fn word(state: &RowState) -> &'static str {
     match state {
         RowState::Idle => "waiting",
         RowState::Asked { verb: Verb::Compensate, .. } => "undoing",
+        RowState::Asked { verb: Verb::Observe, .. } => "looked at",
         RowState::Asked { .. } => "running",
         RowState::Later { .. } => "again soon",
         RowState::Open { .. } => "open",

@@ -3,6 +3,7 @@
 //! Two topics are read side by side. The answer to upstream comes first on the page, whatever came first on the wire;
 //! the end is told when both topics have told it.
 
+mod page;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +15,11 @@ use tenantry_contracts::{Origin, RequestId, State, TenantId, Time};
 use tenantry_saga::{Plan, Registry, What};
 
 use super::code::Outcome;
-use super::outputs;
-use super::style::{Style, duration, wrap};
+use super::style::{Style, wrap};
 use super::trouble::Trouble;
 use crate::out::plain;
 
+use page::line;
 pub use report::{Report, Step};
 
 /// Follows one request or operation.
@@ -228,8 +229,6 @@ impl Story {
             Some(state) => self.rows.insert(name.clone(), state),
             None => self.rows.remove(&name),
         };
-        let by = || event.actor.as_ref().map_or_else(|| "time".to_owned(), |actor| plain(&actor.name));
-        let why = || event.reason.as_ref().map(|reason| format!(": {}", plain(reason))).unwrap_or_default();
         let mut lines = match event.kind {
             AuditKind::Started => {
                 self.plan = event.plan.as_ref().and_then(|plan| find(&self.plans, &plan.name));
@@ -258,7 +257,21 @@ impl Story {
             }
             AuditKind::GateDecided => {
                 set(event.failure.is_none().then_some(Row::Done));
-                vec![line(style.bold("▸"), &name, None, &format!("decided by {}{}", by(), why()))]
+                page::of_people(style, event, &name)
+            }
+            // What is given up lies behind.
+            AuditKind::StepSkipped => {
+                set(Some(Row::Done));
+                page::of_people(style, event, &name)
+            }
+            AuditKind::StepMarkedDone => {
+                set(Some(Row::Undone));
+                page::of_people(style, event, &name)
+            }
+            // Everything is asked again.
+            AuditKind::Corrected => {
+                self.rows.clear();
+                page::of_people(style, event, &name)
             }
             AuditKind::WaitEnded => {
                 set(Some(Row::Done));
@@ -274,11 +287,12 @@ impl Story {
             }
             AuditKind::UndoFailed => vec![line(style.red("✗"), &name, event.took_ms, "could not be undone")],
             AuditKind::OperationAccepted => {
-                self.rows.retain(|_, row| *row == Row::Done);
-                wrap(&format!("▸ taken up for {}{}", by(), why()), 2)
+                // What was built on a row that is asked again is asked for again too.
+                self.rows.retain(|_, row| *row == Row::Done && name.is_empty());
+                page::of_people(style, event, &name)
             }
             AuditKind::Queued => vec![format!("  {} waits behind the running saga", style.dim("…"))],
-            _ => Vec::new(),
+            _ => page::of_people(style, event, &name),
         };
         // What turns a saga round repeats the failure of the step before it.
         if let Some(trouble) = failure.filter(|_| row.is_some()) {
@@ -293,6 +307,7 @@ impl Story {
                 | AuditKind::Blocked
                 | AuditKind::Stuck
                 | AuditKind::GateOpened
+                | AuditKind::ProofRefused
         );
         if let Some(state) = event.state.filter(|state| ends && Outcome::of(*state).is_some()) {
             if event.kind == AuditKind::Stuck {
@@ -304,80 +319,6 @@ impl Story {
         }
         lines
     }
-
-    fn tell_answer(&self, event: &Event) -> Vec<String> {
-        let style = self.style;
-        let named = |tenant: &TenantRef| format!("tenant {}", tenant.id);
-        let tenant = event.tenant.as_ref().map(named).unwrap_or_default();
-        match event.event {
-            EventKind::RequestAccepted => {
-                let mut lines = vec![line(style.green("✓"), "accepted", None, &style.dim(&tenant))];
-                for assumed in &event.assumed {
-                    let text = format!("{} = {} ({})", assumed.field, assumed.value, assumed.why);
-                    lines.extend(wrap(&text, 4).into_iter().map(|line| style.dim(&line)));
-                }
-                lines
-            }
-            EventKind::RequestDuplicate => {
-                let state = event.state.map(|state| format!(", {state}")).unwrap_or_default();
-                let mut lines = vec![line(style.yellow("="), "duplicate", None, &format!("{tenant}{state}"))];
-                lines.extend(wrap("this request was heard before; nothing is made twice", 4));
-                lines
-            }
-            EventKind::RequestRejected => self.refused("rejected", event),
-            EventKind::RequestQuarantined => self.refused("quarantined", event),
-            EventKind::OperationRefused => self.refused("refused", event),
-            _ => vec![line(style.green("✓"), "accepted", None, &style.dim(&tenant))],
-        }
-    }
-
-    fn refused(&self, word: &str, event: &Event) -> Vec<String> {
-        let mut lines = vec![line(self.style.red("✗"), word, None, "")];
-        if let Some(refusal) = &event.refusal {
-            lines.extend(Trouble::from(refusal).lines(self.style, 4));
-        }
-        lines
-    }
-
-    /// The last lines, once both topics have told the end.
-    fn tell_end(&self) -> Vec<String> {
-        let (Some((state, at)), Some(closing)) = (self.end, &self.closing) else { return Vec::new() };
-        if !self.follow {
-            return Vec::new();
-        }
-        let style = self.style;
-        let took = self.began.map(|began| at.since(began));
-        let (mark, word) = match Outcome::of(state) {
-            Some(Outcome::Done) => (style.green("●"), style.green(state.as_str())),
-            Some(Outcome::Parked) => (style.yellow("■"), style.yellow(state.as_str())),
-            _ => (style.red("○"), style.red(state.as_str())),
-        };
-        let slug = closing.tenant.as_ref().map_or("<slug>", |tenant| tenant.slug.as_str());
-        let note = match state {
-            State::Active => "in all".to_owned(),
-            State::RolledBack | State::Rejected => "in all; nothing of it is left".to_owned(),
-            _ => "in all; a person must act".to_owned(),
-        };
-        let pad = " ".repeat(NAME.saturating_sub(state.as_str().len()));
-        let took = took.map(duration).unwrap_or_default();
-        let mut lines = vec![format!("  {mark} {word}{pad} {took:>9}  {note}")];
-        if Outcome::of(state) == Some(Outcome::Parked) {
-            lines.push(format!("    next: tenantry why {slug}"));
-        }
-        if let Some(made) = &closing.outputs {
-            let order: Vec<String> = self.steps.iter().map(|step| step.row.clone()).collect();
-            lines.extend(outputs::lines(style, made, &order, 4));
-        }
-        lines
-    }
-}
-
-/// The columns of a row's name.
-const NAME: usize = 20;
-
-fn line(mark: String, name: &str, took_ms: Option<i64>, note: &str) -> String {
-    let took = took_ms.map(duration).unwrap_or_default();
-    format!("  {mark} {name:<NAME$} {took:>9}  {note}").trim_end().to_owned()
 }
 
 fn is_answer(kind: EventKind) -> bool {

@@ -45,6 +45,9 @@ pub struct Told {
     /// Who decided.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
+    /// Who else answers for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<Actor>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -54,6 +57,17 @@ pub struct Told {
     /// The record that caused it; none for a due time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Origin>,
+}
+
+impl Told {
+    /// Who decided, whether the fleet knows it was them, and why.
+    pub fn by(&self) -> Option<String> {
+        let name =
+            |actor: &Actor| format!("{}{}", actor.name, if actor.verified { "" } else { " (unverified)" });
+        let actor = name(self.actor.as_ref()?);
+        let second = self.second.as_ref().map(|second| format!(" and {}", name(second))).unwrap_or_default();
+        Some(format!("{actor}{second}: {}", self.reason.as_deref().unwrap_or_default()))
+    }
 }
 
 /// A question that was asked with a row.
@@ -131,6 +145,7 @@ fn told(
         asks: asks.collect(),
         failure: change.failure.as_ref().map(Trouble::from),
         actor: change.by.as_ref().map(|by| by.actor.clone()),
+        second: change.by.as_ref().and_then(|by| by.second.clone()),
         reason: change.by.as_ref().map(|by| by.reason.clone()),
         note: change.note.clone(),
         cause,
@@ -158,10 +173,8 @@ pub fn lines(style: Style, all: &[Told]) -> Vec<String> {
         if !asks.is_empty() {
             lines.extend(wrap(&format!("asks {}", asks.join(", ")), 20).iter().map(|line| style.dim(line)));
         }
-        if let Some(actor) = &told.actor {
-            let unverified = if actor.verified { "" } else { " (unverified)" };
-            let reason = told.reason.as_deref().unwrap_or_default();
-            lines.extend(wrap(&format!("by {}{unverified}: {reason}", actor.name), 20));
+        if let Some(by) = told.by() {
+            lines.extend(wrap(&format!("by {by}"), 20));
         }
         // What turns a saga round or ends it repeats the failure of the step.
         if let Some(failure) = told.failure.as_ref().filter(|_| told.row.is_some()) {

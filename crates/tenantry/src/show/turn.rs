@@ -1,9 +1,9 @@
 //! Whose turn it is with a tenant, and what a person can ask for.
 
 use serde::Serialize;
-use tenantry_contracts::operation::{Operation, OperationVerb};
-use tenantry_contracts::{RequestId, RowName, Time};
-use tenantry_saga::{Heard, Moment, Registry, RowState, Tenant, What};
+use tenantry_contracts::operation::{Actor, Operation, OperationVerb, Scope, Stopped};
+use tenantry_contracts::{Json, RequestId, RowName, Time};
+use tenantry_saga::{Heard, Moment, Plan, Registry, RowState, Run, Tenant, What};
 
 use super::code::Outcome;
 
@@ -18,8 +18,16 @@ pub struct Turn {
     pub verbs: Vec<String>,
 }
 
-pub(super) fn turn(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Turn {
+pub(super) fn turn(
+    tenant: &Tenant,
+    plans: &Registry,
+    now: Time,
+    (paused_ms, stopped): (i64, &Stopped),
+) -> Turn {
     let verbs = verbs(tenant, plans, now, paused_ms);
+    if let Some(words) = braked(tenant) {
+        return Turn { of: "person", words, verbs };
+    }
     let slug = &tenant.request.slug;
     let (of, words) = match (Outcome::of(tenant.state), &tenant.saga) {
         (Some(Outcome::Parked), _) => {
@@ -47,6 +55,9 @@ pub(super) fn turn(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64)
                     let due = run.due(paused_ms)?;
                     let row = plan?.rows.get(usize::from(run.row))?;
                     Some(match (&run.state, &row.what) {
+                        (RowState::Asked { .. }, What::Step { worker, .. }) if stopped.stops(worker) => {
+                            format!("{} waits for worker {worker}, which is paused", row.name)
+                        }
                         (RowState::Asked { .. }, What::Step { worker, .. }) => {
                             format!("worker {worker} answers about {} until {due}", row.name)
                         }
@@ -64,16 +75,37 @@ pub(super) fn turn(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64)
     Turn { of, words, verbs }
 }
 
+/// A row that was asked of a worker that nothing is asked of now.
+pub(crate) fn waits_for_paused(plan: &Plan, stopped: &Stopped, run: &Run) -> bool {
+    let what = plan.rows.get(usize::from(run.row)).map(|row| &row.what);
+    matches!((what, &run.state), (Some(What::Step { worker, .. }), RowState::Asked { .. }) if stopped.stops(worker))
+}
+
+/// What a person keeps from going on.
+fn braked(tenant: &Tenant) -> Option<String> {
+    let saga = tenant.saga.as_ref();
+    let waits = saga.is_some() || !tenant.queue.is_empty();
+    let back = saga.is_some_and(|saga| saga.direction.is_back());
+    match tenant.flags {
+        flags if flags.paused && waits => Some(
+            "a person's: it is paused; what runs is heard, and nothing new begins until it is resumed"
+                .to_owned(),
+        ),
+        flags if flags.legal_hold && back => Some(
+            "a person's: a legal hold keeps it from being undone; it goes on when two people release it"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
 /// What a person can ask for: the verbs that the core itself would take up.
 fn verbs(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Vec<String> {
     let plan = tenant.saga.as_ref().and_then(|saga| plans.find(saga.kind, saga.version));
-    let open = tenant
-        .saga
-        .iter()
-        .flat_map(|saga| &saga.rows)
-        .filter(|run| matches!(run.state, RowState::Open { .. }));
-    let rows = open.filter_map(|run| Some(RowName::new(plan?.rows.get(usize::from(run.row))?.name)));
-    let decisions = rows.flat_map(|row| [OperationVerb::Approve(row.clone()), OperationVerb::Reject(row)]);
+    let runs = tenant.saga.iter().flat_map(|saga| &saga.rows);
+    let named =
+        runs.filter_map(|run| Some((RowName::new(plan?.rows.get(usize::from(run.row))?.name), &run.state)));
+    let named: Vec<(RowName, &RowState)> = named.collect();
     let seen = |verb: &OperationVerb| match verb {
         OperationVerb::Approve(row) | OperationVerb::Reject(row) => {
             Some(tenant.saga.as_ref()?.seen(plan?, plan?.index_of(row.as_str())?))
@@ -82,20 +114,51 @@ fn verbs(tenant: &Tenant, plans: &Registry, now: Time, paused_ms: i64) -> Vec<St
     };
     let applies = |verb: &OperationVerb| {
         let id = RequestId { source: "show".into(), id: "show".into() };
+        let two = matches!(verb, OperationVerb::Release | OperationVerb::Forget);
         let operation = Operation {
             seen: seen(verb),
+            second: two.then(|| Actor::unverified("second")),
             ..Operation::new(id, verb.clone(), Some(tenant.target()), "show", "show")
         };
         let moment = Moment { now, paused_ms, n: &mut i64::MAX.saturating_sub(1_000) };
         tenant.clone().hear(plans, moment, Heard::Operation(&operation)).is_ok()
     };
-    [OperationVerb::Retry, OperationVerb::Cancel]
-        .into_iter()
-        .chain(decisions)
-        .filter(applies)
-        .map(|verb| match &verb {
-            OperationVerb::Approve(row) | OperationVerb::Reject(row) => format!("{} {row}", verb.as_str()),
-            _ => verb.as_str().to_owned(),
-        })
-        .collect()
+    let of_rows = named.iter().flat_map(|(row, state)| match state {
+        RowState::Open { .. } => {
+            vec![OperationVerb::Approve(row.clone()), OperationVerb::Reject(row.clone())]
+        }
+        RowState::Failed => vec![OperationVerb::Skip(row.clone())],
+        RowState::Stuck => vec![OperationVerb::MarkDone(row.clone())],
+        _ => Vec::new(),
+    });
+    let whole = [OperationVerb::Retry, OperationVerb::Cancel].into_iter();
+    let mut all: Vec<String> = whole.chain(of_rows).filter(applies).map(|verb| word(&verb)).collect();
+    // Many rows can be asked again; which, the rows themselves say.
+    if named.iter().any(|(row, _)| applies(&OperationVerb::Rerun(row.clone()))) {
+        all.push("rerun <row>".to_owned());
+    }
+    // Whether it would be taken up depends on what is corrected; this could always be.
+    let seats =
+        tenant.saga.as_ref().and_then(|saga| saga.request.seats).map_or(1, |seats| seats.saturating_add(1));
+    let patch = Json::of(&serde_json::json!({ "seats": seats })).ok();
+    let brakes = [
+        OperationVerb::Release,
+        OperationVerb::Resume(Scope::Tenant),
+        OperationVerb::Pause(Scope::Tenant),
+        OperationVerb::Hold,
+        OperationVerb::Forget,
+    ];
+    let rest = patch.map(OperationVerb::Correct).into_iter().chain(brakes);
+    all.extend(rest.filter(applies).map(|verb| word(&verb)));
+    all
+}
+
+fn word(verb: &OperationVerb) -> String {
+    match verb {
+        OperationVerb::Approve(row)
+        | OperationVerb::Reject(row)
+        | OperationVerb::Skip(row)
+        | OperationVerb::MarkDone(row) => format!("{} {row}", verb.as_str()),
+        _ => verb.as_str().to_owned(),
+    }
 }

@@ -7,7 +7,7 @@ use tenantry_contracts::RowName;
 use tenantry_contracts::operation::OperationVerb;
 use tenantry_saga::{RowState, What};
 
-use super::find::{self, Found};
+use super::find::Found;
 use super::operate;
 use crate::out::{self, Refused, usage};
 use crate::show::Style;
@@ -35,10 +35,9 @@ struct Gate {
 }
 
 pub(super) async fn run(args: Args, yes: bool) -> anyhow::Result<ExitCode> {
-    let store = find::store(&args.operate.find).await?;
-    let found = args.operate.one.fold(&store).await?;
+    let found = args.operate.found().await?;
     let gate = choose(&found, args.gate.as_deref())?;
-    if !args.operate.json {
+    if !args.operate.json() {
         let style = Style::detect();
         out::line(format_args!(
             "{}  decided as {}  {}",
@@ -49,7 +48,7 @@ pub(super) async fn run(args: Args, yes: bool) -> anyhow::Result<ExitCode> {
     }
     let row = RowName::new(gate.row);
     let verb = if yes { OperationVerb::Approve(row) } else { OperationVerb::Reject(row) };
-    operate::run(args.operate, verb, Some(args.seen.unwrap_or(gate.seen))).await
+    operate::about(args.operate.how, &found, verb, Some(args.seen.unwrap_or(gate.seen))).await
 }
 
 fn choose(found: &Found, wanted: Option<&str>) -> Result<Gate, Refused> {

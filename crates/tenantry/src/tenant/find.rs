@@ -2,6 +2,7 @@
 
 use clap::Args;
 use tenantry_contracts::Environment;
+use tenantry_contracts::operation::Stopped;
 use tenantry_ports::{LaneRow, Row, TenantRow};
 use tenantry_postgres::Queries;
 use tenantry_saga::{Registry, Rules, Tenant, plans};
@@ -29,6 +30,8 @@ pub(crate) struct Found {
     pub(crate) plans: Registry,
     /// The lane's pauses in all.
     pub(crate) paused_ms: i64,
+    /// The workers that its lane asks nothing of.
+    pub(crate) stopped: Stopped,
 }
 
 /// Reads an environment.
@@ -65,7 +68,8 @@ impl One {
         let (tenant, told) = told.ok_or_else(|| self.unknown())?;
         let lanes: Vec<LaneRow> = store.lanes().await?;
         let lane = lanes.into_iter().find(|lane| lane.lane == row.lane);
-        Ok(Found { tenant, told, plans, paused_ms: lane.map_or(0, |lane| lane.paused_ms) })
+        let (paused_ms, stopped) = lane.map(|lane| (lane.paused_ms, lane.stopped)).unwrap_or_default();
+        Ok(Found { tenant, told, plans, paused_ms, stopped })
     }
 
     fn unknown(&self) -> Refused {

@@ -28,7 +28,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let store = find::store(&args.find).await?;
     let found = args.one.fold(&store).await?;
     let now = SystemClock::from_env()?.now();
-    let sheet = Sheet::of(&found.tenant, &found.plans, now, found.paused_ms, &found.told);
+    let sheet = Sheet::of(&found.tenant, &found.plans, now, (found.paused_ms, &found.stopped), &found.told);
     if args.json {
         out::json(&sheet)?;
     } else {

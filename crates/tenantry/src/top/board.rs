@@ -10,6 +10,7 @@ use tenantry_saga::{Registry, RowState, Rules, Tenant, What, plans};
 
 use super::workers::{Pace, Pages};
 use crate::fleet;
+use crate::show::sheet::flags;
 use crate::why::cause::{Cause, causes};
 
 /// How many parked tenants are folded for their reason, the oldest first.
@@ -59,6 +60,8 @@ pub(super) struct Worker {
     pub(super) failed: f64,
     pub(super) letters: f64,
     pub(super) breaker: f64,
+    /// A person paused it, in some lane at least.
+    pub(super) paused: bool,
 }
 
 /// A lane.
@@ -95,7 +98,8 @@ impl Gatherer {
         let (parked, parked_all) = self.parked(&states).await?;
         let (open, cut) = self.open().await?;
         let look = self.pages.look().await.clone();
-        let lanes = self.store.lanes().await?.into_iter().map(|row| Lane {
+        let rows = self.store.lanes().await?;
+        let lanes = rows.iter().map(|row| Lane {
             lane: row.lane.0,
             n: row.n,
             unspoken: row.n - row.spoken,
@@ -113,6 +117,7 @@ impl Gatherer {
                 failed: sums.failed,
                 letters: sums.letters,
                 breaker: sums.breaker,
+                paused: rows.iter().any(|row| row.stopped.stops(&worker.name())),
             }
         });
         Ok(Board {
@@ -156,7 +161,10 @@ impl Gatherer {
             return Ok(reason.clone());
         }
         let reason = match fold(&self.store.history(row.tenant).await?) {
-            Some((tenant, _, _)) => words(&causes(&tenant, &self.plans)),
+            Some((tenant, _, _)) => {
+                let why = words(&causes(&tenant, &self.plans));
+                flags(tenant.flags).into_iter().map(str::to_owned).chain([why]).collect::<Vec<_>>().join(", ")
+            }
             None => "its journal cannot be read by this version".to_owned(),
         };
         self.reasons.insert(row.tenant, (row.head_seq, reason.clone()));

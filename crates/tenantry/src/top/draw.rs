@@ -156,6 +156,7 @@ fn draw_workers(frame: &mut Frame<'_>, area: Rect, board: &Board, paint: Paint) 
         let age = worker.oldest.map(|at| board.at.since(at));
         let old = age.filter(|age| *age > LONG_MS).map_or(Style::new(), |_| paint.color(Color::Yellow));
         let breaker = match worker.breaker {
+            _ if worker.paused => Cell::from("paused").style(paint.color(Color::Yellow)),
             state if state >= 2.0 => Cell::from("OPEN").style(paint.color(Color::Red)),
             state if state >= 1.0 => Cell::from("probing").style(paint.color(Color::Yellow)),
             _ => Cell::from("closed"),
@@ -247,6 +248,7 @@ mod tests {
                 failed: 1.0,
                 letters: 0.0,
                 breaker: 2.0,
+                paused: false,
             }],
             lanes: vec![
                 Lane { lane: 0, n: 40, unspoken: 0, seen_at: Time(99_000) },

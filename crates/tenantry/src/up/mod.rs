@@ -176,6 +176,7 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
     // Until the parts run, dropping it stops what answers.
     let answering = last.drop_guard();
     let rules = args.governance.rules()?;
+    let operators = args.governance.operators()?;
     let places = args.work.places(home.dir());
     let receipt_key = match args.work.receipt_key()? {
         Some(key) => key,
@@ -208,6 +209,8 @@ pub async fn start_with(args: &Args, faults: Arc<Faults>) -> anyhow::Result<Up> 
         member: Some(identity.member),
         master,
         rules,
+        operators,
+        undo_limit: args.governance.undo_limit,
         work: Some(work),
         kafka: house.kafka.clone(),
         database_url: house.database_url.clone(),

@@ -50,13 +50,22 @@ pub(super) fn helps(sheet: &Sheet, causes: &[Cause], waits: &[Wait]) -> Vec<Help
         }
         all.push(help("tenantry top", "whether that worker answers others, and its breaker"));
     }
+    for wait in waits.iter().filter(|wait| wait.paused) {
+        let worker = wait.of.as_deref().unwrap_or_default();
+        let command = format!("tenantry fleet resume --worker {worker} --reason \"...\" --yes");
+        let go_on = help(command, "asks the worker again; without --worker where the whole fleet is paused");
+        if !all.contains(&go_on) {
+            all.insert(0, go_on);
+        }
+    }
     let holding = causes.iter().filter(|cause| cause.how != TURNED_BACK);
     let mut rows: Vec<&str> = holding.filter_map(|cause| cause.row.as_deref()).collect();
     rows.dedup();
     let rows = rows.join(", ");
-    let mut verbs: Vec<&str> = sheet.turn.verbs.iter().map(String::as_str).collect();
-    // Where somebody is asked to decide, the decisions come first; giving everything up comes last.
-    verbs.sort_by_key(|verb| (!verb.contains(' '), *verb == "cancel"));
+    // Pausing, holding and forgetting help nobody out of anything.
+    let helps = |verb: &&str| !matches!(*verb, "pause" | "hold" | "forget");
+    let mut verbs: Vec<&str> = sheet.turn.verbs.iter().map(String::as_str).filter(helps).collect();
+    verbs.sort_by_key(|verb| rank(verb));
     all.extend(verbs.into_iter().map(|verb| of_verb(verb, &place, &rows, sheet.state)));
     if matches!(sheet.state, State::Rejected | State::RolledBack) {
         all.push(help(
@@ -67,6 +76,20 @@ pub(super) fn helps(sheet: &Sheet, causes: &[Cause], waits: &[Wait]) -> Vec<Help
     }
     all.push(help(format!("tenantry tenant timeline {place}"), "everything that happened, in order"));
     all
+}
+
+/// Where somebody is asked to decide, the decisions come first; giving things up comes last.
+fn rank(verb: &str) -> u8 {
+    match verb.split(' ').next().unwrap_or_default() {
+        "approve" | "reject" => 0,
+        "release" | "resume" => 1,
+        "retry" => 2,
+        "mark-done" => 3,
+        "correct" => 4,
+        "rerun" => 5,
+        "skip" => 6,
+        _ => 7,
+    }
 }
 
 fn of_verb(verb: &str, place: &str, rows: &str, state: State) -> Help {
@@ -82,7 +105,18 @@ fn of_verb(verb: &str, place: &str, rows: &str, state: State) -> Help {
         "cancel" => "undoes everything that was made; the slug is free then".to_owned(),
         "approve" => "says yes to what stands there now; never by whoever asked for it".to_owned(),
         "reject" => "says no; the reason is part of the audit".to_owned(),
+        "release" => "lifts the legal hold; what it holds up goes on".to_owned(),
+        "resume" => "goes on where it was paused".to_owned(),
+        "rerun" => "asks a step again, and everything that was built on it".to_owned(),
+        "correct" => "goes on with a corrected request; everything is validated again".to_owned(),
+        "skip" => "goes on without it, if a look shows nothing half made; else with --second".to_owned(),
+        "mark-done" => "once undone by hand: a look proves it; else with --second".to_owned(),
         _ => "see `tenantry tenant --help`".to_owned(),
     };
-    help(format!("tenantry tenant {verb} {place}{gate} --reason \"...\""), does)
+    let more = match verb {
+        "correct" => " --set member=value",
+        "release" => " --second <account>",
+        _ => "",
+    };
+    help(format!("tenantry tenant {verb} {place}{gate}{more} --reason \"...\" --yes"), does)
 }

@@ -238,12 +238,13 @@ impl Why {
             let of = wait.of.as_deref().unwrap_or("time");
             let attempt = wait.attempt.map(|(n, of)| format!(", attempt {n} of {of}")).unwrap_or_default();
             let words = match wait.what {
+                _ if wait.paused => format!("{}: worker {of} is paused, and asked nothing", wait.row),
                 "decide" => format!("{} open{since}: {of} decides, {due}", wait.row),
                 "ask again" => format!("{} is asked again, {due}{attempt}", wait.row),
                 verb => format!("{} ({verb}): worker {of} is asked{since}, {due}{attempt}", wait.row),
             };
             lines.extend(labelled("waits for", &words));
-            if wait.what == "decide" || wait.of.is_none() {
+            if wait.what == "decide" || wait.of.is_none() || wait.paused {
                 continue;
             }
             let heard = match &wait.last_answer {

@@ -13,7 +13,7 @@ pub(super) struct Attempt {
     /// The row of the plan; none for a verb about the whole tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) row: Option<String>,
-    /// `execute`, `compensate`, `decide` or `operate`.
+    /// `execute`, `compensate`, `observe`, `decide` or `operate`.
     pub(super) verb: &'static str,
     /// Which attempt it is, counted from one.
     pub(super) attempt: u8,
@@ -44,19 +44,29 @@ pub(super) fn tried(told: &[Told], saga: SagaId) -> Vec<Attempt> {
             overtaken(&mut all, &ask.row);
             all.push(begun(Some(ask.row.clone()), ask.verb, ask.attempt, told.at));
         }
-        let verb = match told.what {
-            AuditKind::GateOpened => "decide",
-            AuditKind::OperationAccepted => "operate",
-            _ => continue,
-        };
-        let mut attempt = begun(told.row.clone(), verb, 1, told.at);
-        if verb == "operate" {
-            attempt.outcome = "taken up";
-            attempt.by = by(told);
+        if told.what == AuditKind::GateOpened {
+            all.push(begun(told.row.clone(), "decide", 1, told.at));
+        } else if let Some(outcome) = of_people(told) {
+            let attempt = begun(told.row.clone(), "operate", 1, told.at);
+            all.push(Attempt { outcome, by: told.by(), ..attempt });
         }
-        all.push(attempt);
     }
     all
+}
+
+/// What came of a person's verb with this row of the journal, where it is one.
+fn of_people(told: &Told) -> Option<&'static str> {
+    match told.what {
+        AuditKind::OperationAccepted | AuditKind::ProofAsked => Some("taken up"),
+        AuditKind::Corrected => Some("corrected"),
+        AuditKind::StepSkipped if told.actor.is_some() => Some("given up"),
+        AuditKind::StepMarkedDone if told.actor.is_some() => Some("marked done"),
+        AuditKind::HoldPlaced => Some("on legal hold"),
+        AuditKind::HoldReleased => Some("hold lifted"),
+        AuditKind::Paused => Some("paused"),
+        AuditKind::Unpaused => Some("resumed"),
+        _ => None,
+    }
 }
 
 fn begun(row: Option<String>, verb: &'static str, attempt: u8, at: Time) -> Attempt {
@@ -71,6 +81,8 @@ fn settle(all: &mut Vec<Attempt>, told: &Told) {
         AuditKind::StepFailed | AuditKind::UndoFailed => "failed",
         AuditKind::GateDecided if told.failure.is_some() => "said no",
         AuditKind::GateDecided => "said yes",
+        AuditKind::StepSkipped | AuditKind::StepMarkedDone if told.actor.is_none() => "proved",
+        AuditKind::ProofRefused => "not proved",
         // What is in doubt is undone in its turn; nobody waits for its answer.
         AuditKind::Compensating => {
             for attempt in all.iter_mut().filter(|attempt| attempt.outcome == OPEN) {
@@ -95,7 +107,7 @@ fn settle(all: &mut Vec<Attempt>, told: &Told) {
     attempt.outcome = outcome;
     attempt.took_ms = told.took_ms.or_else(|| Some(told.at.since(attempt.at)));
     attempt.code = told.failure.as_ref().map(|failure| failure.code);
-    attempt.by = by(told);
+    attempt.by = told.by();
 }
 
 /// A row is asked again while a question about it is open.
@@ -104,12 +116,6 @@ fn overtaken(all: &mut [Attempt], row: &str) {
     for attempt in all.iter_mut().filter(open) {
         attempt.outcome = "overtaken";
     }
-}
-
-fn by(told: &Told) -> Option<String> {
-    let actor = told.actor.as_ref()?;
-    let unverified = if actor.verified { "" } else { " (unverified)" };
-    Some(format!("{}{unverified}: {}", actor.name, told.reason.as_deref().unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -135,6 +141,7 @@ mod tests {
             asks: asks.collect(),
             failure: None,
             actor: None,
+            second: None,
             reason: None,
             note: None,
             cause: None,

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use tenantry_contracts::audit::AuditEvent;
+use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::time::rfc3339;
 use tenantry_contracts::{Code, Time, fact};
 use tenantry_postgres::{MOST, Queries};
 use tenantry_saga::{Plan, Registry, RowState, Tenant, What};
 
 use super::cause::row_name;
+use crate::show::turn::waits_for_paused;
 
 /// How many rows of the journal are looked through for answers, over all lanes.
 const ROWS: u16 = 4_000;
@@ -30,6 +32,9 @@ pub(super) struct Wait {
     /// When it ends by itself: no answer, asked again, or expired.
     #[serde(with = "rfc3339")]
     pub(super) until: Time,
+    /// The worker is paused: it is asked nothing, and no deadline passes.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) paused: bool,
     /// Who should act: a worker, or a role.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) of: Option<String>,
@@ -56,7 +61,7 @@ pub(super) async fn waits(
     store: &Queries,
     tenant: &Tenant,
     plans: &Registry,
-    paused_ms: i64,
+    (paused_ms, stopped): (i64, &Stopped),
 ) -> anyhow::Result<Vec<Wait>> {
     let Some(saga) = &tenant.saga else { return Ok(Vec::new()) };
     let Some(plan) = plans.find(saga.kind, saga.version) else { return Ok(Vec::new()) };
@@ -82,7 +87,8 @@ pub(super) async fn waits(
         };
         let attempt = attempt.map(|attempt| (attempt, most));
         let row = row_name(saga, run, plans);
-        waits.push(Wait { row, what, attempt, since, until, of, last_answer: None });
+        let paused = waits_for_paused(plan, stopped, run);
+        waits.push(Wait { row, what, attempt, since, until, paused, of, last_answer: None });
     }
     if waits.iter().any(|wait| wait.what != "decide") {
         let heard = heard(store, plan).await?;

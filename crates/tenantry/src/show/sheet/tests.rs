@@ -111,7 +111,7 @@ impl World {
     fn sheet(&self) -> (Sheet, Vec<Told>) {
         let (tenant, told) = timeline::tell(&self.rows, &self.plans).unwrap().unwrap();
         assert_eq!(tenant, self.tenant, "the journal folds to what the core had");
-        (Sheet::of(&tenant, &self.plans, self.now, 0, &told), told)
+        (Sheet::of(&tenant, &self.plans, self.now, (0, &Default::default()), &told), told)
     }
 }
 
@@ -132,7 +132,7 @@ fn a_running_tenant_shows_whose_turn_it_is_and_until_when() {
   version     3
   turn        the fleet's: worker database answers about database until
               1970-01-01T00:05:01.012Z
-  you can     cancel
+  you can     cancel, rerun <row>, correct, pause, hold
 
 provision/1, forward
   ROW          STATE    ASKED  TOOK   OPEN
@@ -159,7 +159,10 @@ fn a_held_tenant_names_the_failure_the_advice_and_the_verbs() {
     world.answer(40, &World::no(Class::Config));
     let (sheet, told) = world.sheet();
     assert_eq!(sheet.turn.of, "person");
-    assert_eq!(sheet.turn.verbs, ["retry", "cancel"]);
+    assert_eq!(
+        sheet.turn.verbs,
+        ["retry", "cancel", "skip database", "rerun <row>", "correct", "pause", "hold"]
+    );
     assert!(sheet.turn.words.contains("fault_injected"), "{}", sheet.turn.words);
     assert_eq!(
         timeline::lines(Style::PLAIN, &told).join("\n"),
@@ -185,7 +188,8 @@ fn an_undone_tenant_says_that_nothing_is_left() {
     world.answer(5, &Said::Succeeded(Json::of(&()).unwrap()));
     world.answer(5, &Said::Succeeded(Json::of(&()).unwrap()));
     let (sheet, told) = world.sheet();
-    assert_eq!((sheet.state, sheet.turn.of, sheet.turn.verbs.len()), (State::RolledBack, "nobody", 0));
+    assert_eq!((sheet.state, sheet.turn.of), (State::RolledBack, "nobody"));
+    assert_eq!(sheet.turn.verbs, ["hold", "forget"]);
     let states: Vec<_> = sheet.saga.iter().flat_map(|saga| &saga.rows).map(|row| row.state).collect();
     assert_eq!(states, ["undone", "undone", "waiting", "waiting"]);
     assert_eq!(told.iter().filter(|told| told.asks.iter().any(|asks| asks.verb == "compensate")).count(), 2);

@@ -225,3 +225,59 @@ fn a_duplicate_of_what_rests_is_not_waited_for() {
     assert!(lines[0].contains("duplicate"), "{lines:?}");
     assert_eq!(story.outcome(), Some(Outcome::Done));
 }
+
+#[test]
+fn a_look_that_proves_nothing_ends_the_story_where_it_began() {
+    let mut story = story(true);
+    let ada = Some(Actor { name: "ada".into(), verified: true });
+    story.event("0:1", &event(EventKind::OperationAccepted, Some(State::Held)));
+    let asked = AuditEvent {
+        actor: ada.clone(),
+        state: Some(State::Held),
+        ..row(7, AuditKind::ProofAsked, "database", 0)
+    };
+    let mut page = told(&mut story, &[asked]);
+    assert_eq!(story.outcome(), None, "the look is under way");
+    let refused = AuditEvent {
+        note: Some("it is there and differs: /schema".into()),
+        state: Some(State::Held),
+        ..row(8, AuditKind::ProofRefused, "database", 30)
+    };
+    page.extend(told(&mut story, &[refused]));
+    page.extend(story.event("0:8", &event(EventKind::AttentionNeeded, Some(State::Held))));
+    assert_eq!(
+        page.join("\n"),
+        "  ? database                        looks for ada whether something is there
+  ✗ database                        not proved: it is there and differs: /schema
+  ■ HELD                    100 ms  in all; a person must act
+    next: tenantry why acme"
+    );
+    assert_eq!(story.outcome(), Some(Outcome::Parked));
+}
+
+#[test]
+fn what_two_people_did_names_both_and_what_was_proved_names_the_proof() {
+    let mut story = story(false);
+    story.event("0:1", &event(EventKind::OperationAccepted, Some(State::Held)));
+    let person = |name: &str| Some(Actor { name: name.into(), verified: false });
+    let of = |seq: i64, kind: AuditKind| AuditEvent {
+        actor: person("ada"),
+        second: person("bob"),
+        reason: Some("matter 7".into()),
+        ..audit(seq, kind, State::Held)
+    };
+    let waived = AuditEvent { row: Some(RowName::new("database")), ..of(2, AuditKind::StepSkipped) };
+    let proved = AuditEvent {
+        note: Some("nothing of it is there".into()),
+        ..row(3, AuditKind::StepMarkedDone, "database", 9)
+    };
+    let corrected = AuditEvent { note: Some("changed: seats".into()), ..of(4, AuditKind::Corrected) };
+    let page = told(&mut story, &[of(1, AuditKind::HoldReleased), waived, proved, corrected]);
+    assert_eq!(
+        page.join("\n"),
+        "  ▸ legal hold lifted by ada and bob: matter 7
+  ↷ database                        given up, says ada and bob
+  ✓ database                        undone by hand: nothing of it is there
+  ▸ corrected by ada and bob: matter 7; changed: seats"
+    );
+}
