@@ -14,6 +14,7 @@ pub mod dlq;
 pub mod explain;
 pub mod faults;
 pub mod fleet;
+mod frozen;
 pub mod http;
 pub mod logs;
 pub mod migrate;
