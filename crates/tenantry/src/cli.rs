@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request, serve, sim,
-    tenant, top, topics, up, verify, why,
+    audit, batch, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request,
+    serve, sim, tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\
@@ -40,6 +40,7 @@ enum Command {
     Top(Box<top::Args>),
     Explain(explain::Args),
     Dlq(Box<dlq::Args>),
+    Batch(Box<batch::Args>),
     Audit(Box<audit::Args>),
     Verify(verify::Args),
     Capacity(capacity::Args),
@@ -84,6 +85,7 @@ impl Command {
             Self::Top(args) => top::run(*args).await,
             Self::Explain(args) => explain::run(&args),
             Self::Dlq(args) => dlq::run(*args).await,
+            Self::Batch(args) => batch::run(*args).await,
             Self::Audit(args) => audit::run(*args).await,
             Self::Verify(args) => verify::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
@@ -105,6 +107,7 @@ impl Command {
             | Self::Tenant(_)
             | Self::Why(_)
             | Self::Dlq(_)
+            | Self::Batch(_)
             | Self::Audit(_)
             | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",
             // A line in between would tear the board.

@@ -4,6 +4,7 @@
 //! and files into values, `fleet` starts and watches the coordinator and the workers, `http` shows how they are.
 
 pub mod audit;
+pub mod batch;
 pub mod bench;
 pub mod capacity;
 pub mod cli;

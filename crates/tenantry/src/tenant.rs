@@ -2,7 +2,7 @@
 
 mod decide;
 pub(crate) mod find;
-mod ls;
+pub(crate) mod ls;
 mod operate;
 mod receipts;
 mod show;

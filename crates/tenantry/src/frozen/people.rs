@@ -85,6 +85,11 @@ impl People {
         Ok(Self { person, ..self.clone() })
     }
 
+    /// The first of them alone.
+    pub(crate) fn alone(&self) -> Self {
+        Self { person: Person { second: None, ..self.person.clone() }, ..self.clone() }
+    }
+
     /// The operation in which they say so, signed by whoever has a key here.
     pub(crate) fn operation(
         &self,
