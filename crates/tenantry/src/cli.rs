@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, batch, bench, capacity, demo, dlq, explain, faults, logs, migrate, out, plan, request,
+    audit, batch, bench, capacity, demo, dlq, drill, explain, faults, logs, migrate, out, plan, request,
     serve, sim, tenant, top, topics, up, verify, why,
 };
 
@@ -41,6 +41,7 @@ enum Command {
     Explain(explain::Args),
     Dlq(Box<dlq::Args>),
     Batch(Box<batch::Args>),
+    Drill(drill::Args),
     Audit(Box<audit::Args>),
     Verify(verify::Args),
     Capacity(capacity::Args),
@@ -86,6 +87,7 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Dlq(args) => dlq::run(*args).await,
             Self::Batch(args) => batch::run(*args).await,
+            Self::Drill(args) => drill::run(args).await,
             Self::Audit(args) => audit::run(*args).await,
             Self::Verify(args) => verify::run(&args),
             Self::Capacity(args) => capacity::run(args).await,
@@ -103,6 +105,7 @@ impl Command {
             Self::Up(_) | Self::Serve(_) => "info",
             // They say themselves what is wrong; a client's passing troubles would only be in the way.
             Self::Demo(_)
+            | Self::Drill(_)
             | Self::Request(_)
             | Self::Tenant(_)
             | Self::Why(_)

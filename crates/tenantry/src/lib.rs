@@ -12,6 +12,7 @@ pub mod clock;
 pub mod deed;
 pub mod demo;
 pub mod dlq;
+pub mod drill;
 pub mod explain;
 pub mod faults;
 pub mod fleet;
