@@ -1,21 +1,39 @@
 //! Letters of three causes; one cause is mended, and exactly its letters are replayed, through a kill in the middle.
 
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tenantry_tests::harness::{Ground, Topics, Up, binary};
+use tenantry_contracts::audit::AuditKind;
+use tenantry_tests::harness::{Ground, Topics, Up};
 
-use super::night::{self, Cause, FAULTS, PATIENCE};
+use super::night::{self, Cause, FAULTS};
 
-/// How many letters each cause has.
-const EACH: usize = 20;
+/// How much is done in this story.
+struct Size {
+    /// How many letters each cause has.
+    letters: [usize; 3],
+    /// The replayer is killed once so many were begun.
+    kill_at: usize,
+    rate: &'static str,
+}
 
-fn sums(report: &Value) -> [u64; 6] {
-    assert_eq!(report["sums_match"], true, "{report}");
-    ["planned", "done", "already", "moved_on", "failed", "left"]
-        .map(|part| report[part].as_u64().unwrap_or_else(|| panic!("no {part}: {report}")))
+const CAUSES: [Cause; 3] = [Cause::Unreadable, Cause::UnknownStep, Cause::WrongInput];
+/// The cause that is mended.
+const MENDED: usize = 1;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exactly_the_planned_letters_are_answered_once_through_a_kill_in_the_middle() {
+    story(&Size { letters: [20, 20, 20], kill_at: 8, rate: "5/s" }).await;
+}
+
+/// The same at the size of a bad night: minutes. `TENANTRY_SLOW=1 cargo test -p tenantry-tests --test dlq slow_`.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_two_hundred_of_five_hundred_letters_are_answered_once_through_a_kill_at_the_hundred_and_twentieth()
+ {
+    if std::env::var_os("TENANTRY_SLOW").is_some() {
+        story(&Size { letters: [150, 200, 150], kill_at: 120, rate: "10/s" }).await;
+    }
 }
 
 fn group<'a>(listing: &'a Value, name: &str) -> &'a Value {
@@ -24,26 +42,27 @@ fn group<'a>(listing: &'a Value, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no group {name}: {listing}"))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn exactly_the_planned_letters_are_answered_once_through_a_kill_in_the_middle() {
+async fn story(size: &Size) {
+    let each = size.letters[MENDED];
     let mut up = Up::start(FAULTS, &[]);
     let topics = Topics::of(&up.running);
     let ground = Ground::of(&up.running).await;
-    let causes = [Cause::Unreadable, Cause::UnknownStep, Cause::WrongInput];
-    for cause in causes {
-        night::hold(&topics, &ground, cause, &night::slugs(cause, 0, EACH)).await;
+    for (cause, letters) in CAUSES.into_iter().zip(size.letters) {
+        night::hold(&topics, &ground, cause, &night::slugs(cause, 0, letters)).await;
     }
     ground.quiet(Duration::from_secs(60)).await;
 
     // What the person sees first.
     let (exit, listing) = night::json(&up, &["ls"]);
     assert_eq!(exit, 0);
-    for cause in causes {
+    for (cause, letters) in CAUSES.into_iter().zip(size.letters) {
         let group = group(&listing, cause.code());
-        assert_eq!((&group["letters"], &group["open"]), (&EACH.into(), &EACH.into()), "{cause:?}: {group}");
+        let counts = (&group["letters"], &group["open"]);
+        assert_eq!(counts, (&letters.into(), &letters.into()), "{cause:?}: {group}");
     }
+    let whole: usize = size.letters.iter().sum();
     let (_, by_tenant) = night::json(&up, &["ls", "--group", "tenant", "--topic", "tenant.commands.quota"]);
-    assert_eq!(by_tenant["groups"].as_array().map(Vec::len), Some(3 * EACH));
+    assert_eq!(by_tenant["groups"].as_array().map(Vec::len), Some(whole));
 
     // One letter, with its tenant's story and nothing of its people.
     let first = listing["letters"][0]["letter"].as_str().expect("a letter").to_owned();
@@ -61,12 +80,12 @@ async fn exactly_the_planned_letters_are_answered_once_through_a_kill_in_the_mid
     // The plan; then letters of the same cause arrive, which it must not touch.
     let file = up.dir().join("m.json");
     let manifest = file.to_str().expect("a path");
-    let mended = Cause::UnknownStep;
+    let mended = CAUSES[MENDED];
     let filter = format!("code={},worker=quota", mended.code());
     let (exit, planned) = night::text(&up, &["plan", "--filter", &filter, "-o", manifest]);
     assert_eq!(exit, 0, "{planned}");
-    assert!(planned.contains(&format!("{EACH}  ask-afresh")), "{planned}");
-    let late = night::slugs(mended, EACH, 3);
+    assert!(planned.contains(&format!("{each}  ask-afresh")), "{planned}");
+    let late = night::slugs(mended, each, 3);
     night::hold(&topics, &ground, mended, &late).await;
     ground.quiet(Duration::from_secs(60)).await;
     let asked = night::tokens(&topics).await;
@@ -76,63 +95,35 @@ async fn exactly_the_planned_letters_are_answered_once_through_a_kill_in_the_mid
     assert_eq!(night::tokens(&topics).await, asked, "a preview asks nothing");
     let alone = ["replay", "--manifest", manifest, "--reason", "INC-1", "--four-eyes-above", "5", "--yes"];
     let (exit, refused) = night::text(&up, &alone);
-    assert!(exit == 2 && refused.contains("four_eyes"), "{refused}");
-    let (exit, refused) =
-        night::text(&up, &[&alone[..], &["--actor", "ada", "--approved-by", "Ada"]].concat());
-    assert!(exit == 2 && refused.contains("approver_is_operator"), "{refused}");
+    assert!(exit == 2 && refused.contains("second_missing"), "{refused}");
+    let (exit, refused) = night::text(&up, &[&alone[..], &["--actor", "ada", "--second", "Ada"]].concat());
+    assert!(exit == 2 && refused.contains("second_is_actor"), "{refused}");
 
     // The replayer is killed in the middle of its work.
-    let mut child = Command::new(binary())
-        .args([
-            "dlq",
-            "replay",
-            "--manifest",
-            manifest,
-            "--rate",
-            "5/s",
-            "--reason",
-            "INC-1",
-            "--yes",
-            "--actor",
-            "ada",
-        ])
-        .arg("--data-dir")
-        .arg(up.dir())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("the replayer starts");
-    let progress = up.dir().join("m.json.progress");
-    let begun = || {
-        let text = std::fs::read_to_string(&progress).unwrap_or_default();
-        text.lines().filter(|line| line.starts_with("{\"begun\"")).count()
+    let run = |rate, reason, actor| {
+        let head = ["replay", "--manifest", manifest, "--rate", rate, "--reason", reason];
+        [&head[..], &["--yes", "--actor", actor, "--second", "eve"]].concat()
     };
-    let end = tokio::time::Instant::now() + PATIENCE;
-    while begun() < 8 {
-        assert!(tokio::time::Instant::now() < end, "the replay does not get on");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    child.kill().expect("kill -9");
-    child.wait().expect("a child can be waited for");
-    let before = begun();
-    assert!((8..EACH).contains(&before), "{before} letters were begun: it was not killed in the middle");
+    let progress = up.dir().join("m.json.progress");
+    let first = [&["dlq"], &run(size.rate, "INC-1", "ada")[..]].concat();
+    let before = night::killed(&up, &first, &progress, size.kill_at).await;
+    assert!((size.kill_at..each).contains(&before), "{before} letters were begun: not in the middle");
 
     // Run again, with other words: it goes on where it was, and the first words stand.
-    let again =
-        ["replay", "--manifest", manifest, "--rate", "10/s", "--reason", "INC-2", "--yes", "--actor", "bob"];
+    let again = run("20/s", "INC-2", "bob");
     let (exit, report) = night::json(&up, &again);
     assert_eq!(exit, 0, "{report}");
-    let all = EACH as u64;
-    assert_eq!(sums(&report), [all, all, 0, 0, 0, 0], "{report}");
+    let all = each as u64;
+    assert_eq!(night::sums(&report), [all, all, 0, 0, 0, 0], "{report}");
     assert_eq!((&report["reason"], &report["actor"]["name"]), (&"INC-1".into(), &"ada".into()));
-    let healed = night::slugs(mended, 0, EACH);
+    let healed = night::slugs(mended, 0, each);
     night::state(&ground, &healed, "ACTIVE").await;
     ground.quiet(Duration::from_secs(60)).await;
 
     // Exactly so many effects: one question more for each of these tenants and for no other, one quota each.
     let healed: BTreeSet<_> = healed.into_iter().collect();
     let effects = asked_more(&topics, &asked, &healed).await;
-    assert_eq!(effects, EACH);
+    assert_eq!(effects, each);
     let quotas = quotas(&ground).await;
     for (slug, state) in night::states(&ground).await {
         let is_healed = healed.contains(&slug) || slug.starts_with("good-");
@@ -140,22 +131,39 @@ async fn exactly_the_planned_letters_are_answered_once_through_a_kill_in_the_mid
         assert_eq!(quotas.contains(&slug), is_healed, "{slug}");
     }
 
+    // One entry of the audit for each run, also for the one that was killed; together they have every letter once.
+    let deeds = night::deeds(&topics, AuditKind::DlqReplayed).await;
+    let notes: Vec<_> = deeds.iter().filter_map(|deed| deed.note.as_deref()).collect();
+    assert_eq!(notes.len(), 2, "{notes:#?}");
+    assert!(notes[0].starts_with("run 1 by ada: ") && notes[0].ends_with("could say so"), "{notes:#?}");
+    assert!(notes[1].starts_with("run 2 by bob: ") && notes[1].ends_with("left 0; finished"), "{notes:#?}");
+    assert_eq!(notes.iter().map(|note| night::part(note, "done ")).sum::<usize>(), each, "{notes:#?}");
+    let plan: Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("the manifest")).expect("JSON");
+    for deed in &deeds {
+        assert_eq!(deed.commitment.as_deref(), plan["digest"].as_str());
+        assert_eq!(deed.second.as_ref().map(|second| second.name.as_str()), Some("eve"));
+    }
+
     // A second replay, and one from a machine that knows of no first, have no effect.
     let (exit, second) = night::json(&up, &again);
-    assert_eq!((exit, sums(&second)), (0, [all, all, 0, 0, 0, 0]));
+    assert_eq!((exit, night::sums(&second)), (0, [all, all, 0, 0, 0, 0]));
     assert_eq!(second["nothing_to_do"], true);
     std::fs::rename(&progress, up.dir().join("elsewhere")).expect("the progress moves away");
     let (exit, elsewhere) = night::json(&up, &again);
-    assert_eq!((exit, sums(&elsewhere)), (0, [all, 0, all, 0, 0, 0]), "{elsewhere}");
-    assert_eq!(asked_more(&topics, &asked, &healed).await, EACH);
+    assert_eq!((exit, night::sums(&elsewhere)), (0, [all, 0, all, 0, 0, 0]), "{elsewhere}");
+    assert_eq!(asked_more(&topics, &asked, &healed).await, each);
+    let deeds = night::deeds(&topics, AuditKind::DlqReplayed).await;
+    let last: Vec<_> = deeds.iter().skip(2).filter_map(|deed| deed.note.as_deref()).collect();
+    assert_eq!(last.iter().map(|note| night::part(note, "done ")).collect::<Vec<_>>(), [0, 0], "{last:#?}");
 
     // What is left to do shows, the late ones with it; what was answered is marked.
     let (_, listing) = night::json(&up, &["ls"]);
     let group = group(&listing, mended.code());
     let counts = (&group["letters"], &group["open"], &group["answered"]);
-    assert_eq!(counts, (&(EACH + 3).into(), &3.into(), &EACH.into()), "{group}");
+    assert_eq!(counts, (&(each + 3).into(), &3.into(), &each.into()), "{group}");
     let (exit, report) = night::json(&up, &["expire", "--report"]);
-    assert_eq!((exit, &report["topics"][0]["letters"]), (0, &(3 * EACH + 3).into()), "{report}");
+    assert_eq!((exit, &report["topics"][0]["letters"]), (0, &(whole + 3).into()), "{report}");
     assert_eq!(report["topics"][0]["going"], 0);
 
     // A manifest that somebody touched is not run.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::event::EventKind;
 use tenantry_contracts::letter::{self, Aside};
 use tenantry_contracts::{Code, Record, Refusal, Time, Topic};
@@ -110,6 +111,11 @@ async fn raw_requests_go_back_once_and_corrected_ones_are_new_requests() {
         let (exit, said) = night::text(&up, &[&edit[..], &["--yes"]].concat());
         assert!(exit == 0 && said.contains("published as tenantry-dlq/ada#"), "{said}");
     }
+    let deeds = night::deeds(&topics, AuditKind::DlqEdited).await;
+    let [deed] = &deeds[..] else { panic!("the same correction is one deed: {deeds:#?}") };
+    let note = deed.note.as_deref().expect("words");
+    assert!(note.starts_with(&unreadable) && note.contains("became request tenantry-dlq/ada#"), "{note}");
+    assert_eq!(deed.reason.as_deref(), Some("INC-8"));
     night::state(&ground, &["is-broken".to_owned()], "ACTIVE").await;
     ground.quiet(Duration::from_secs(60)).await;
     let requests = topics.read(vec![Topic::Requests]).await;
@@ -122,6 +128,34 @@ async fn raw_requests_go_back_once_and_corrected_ones_are_new_requests() {
     let answers = &duplicates[edited[0].header("ce_id").expect("an id")];
     let count = |kind| answers.iter().filter(|event| event.event == kind).count();
     assert_eq!((count(EventKind::RequestAccepted), count(EventKind::RequestDuplicate)), (1, 1));
+
+    // What is not worth keeping is given up: first the audit has it, then it is gone for everybody but retention.
+    let old = up.dir().join("old.json");
+    let old = old.to_str().expect("a path");
+    let (exit, planned) = night::text(&up, &["plan", "--filter", "code=version_unknown", "-o", old]);
+    assert_eq!(exit, 0, "{planned}");
+    let expire = ["expire", "--manifest", old, "--reason", "INC-9", "--actor", "ada"];
+    let (exit, preview) = night::text(&up, &expire);
+    assert!(exit == 0 && preview.contains("2 letters would be given up"), "{preview}");
+    let (exit, refused) = night::text(&up, &[&expire[..], &["--four-eyes-above", "1", "--yes"]].concat());
+    assert!(exit == 2 && refused.contains("second_missing"), "{refused}");
+    let (exit, refused) = night::text(&up, &["expire", "--manifest", old, "--yes"]);
+    assert!(exit == 2 && refused.contains("reason_missing"), "{refused}");
+    let (_, listing) = night::json(&up, &["quarantine", "ls"]);
+    assert_eq!((listing["letters"].as_array().map(Vec::len), &listing["expired"]), (Some(3), &0.into()));
+    for (expired, already) in [(2, 0), (0, 2)] {
+        let (exit, report) = night::json(&up, &[&expire[..], &["--yes"]].concat());
+        assert_eq!((exit, &report["expired"], &report["already"]), (0, &expired.into(), &already.into()));
+    }
+    let deeds = night::deeds(&topics, AuditKind::DlqExpired).await;
+    let [deed] = &deeds[..] else { panic!("given up once: {deeds:#?}") };
+    assert!(deed.note.as_deref().is_some_and(|note| note.starts_with("2 of 2 letters")), "{deed:#?}");
+    let (_, listing) = night::json(&up, &["quarantine", "ls"]);
+    assert_eq!((listing["letters"].as_array().map(Vec::len), &listing["expired"]), (Some(1), &2.into()));
+    let (exit, none) = night::text(&up, &["plan", "--filter", "code=version_unknown"]);
+    assert!(exit == 1 && none.contains("no_letters"), "{none}");
+    let (_, gone) = night::text(&up, &["quarantine", "show", &verdict("version_unknown", "goes-back").1]);
+    assert!(gone.contains("letter_expired"), "{gone}");
 
     // Only requests are corrected.
     let (exit, refused) =

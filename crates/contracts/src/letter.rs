@@ -20,6 +20,26 @@ pub const POISON: &str = "poison";
 /// The longest summary, in characters.
 const SUMMARY: usize = 300;
 
+/// The header of a mark, and no header of a letter: the letter with this id was given up. A mark lies in the topic of its
+/// letter, has the letter's id as its key, and no value. The letter's bytes stay until retention takes them.
+pub const EXPIRED: &str = "dlq_expired";
+
+/// The key and the headers of the mark that gives a letter up. `batch`: the digest of the selection it was in.
+pub fn mark(letter: &Origin, batch: &str) -> (Bytes, Vec<(String, Bytes)>) {
+    let id = Bytes::from(letter.to_string());
+    let headers = vec![
+        (EXPIRED.to_owned(), id.clone()),
+        ("dlq_expired_batch".to_owned(), Bytes::copy_from_slice(batch.as_bytes())),
+    ];
+    (id, headers)
+}
+
+/// The letter that this record gives up; `None` where it is no mark. A letter never is one, whatever its record claimed.
+pub fn expired(record: &Record) -> Option<Origin> {
+    let id = record.header(EXPIRED).filter(|_| record.header(LETTER_ID).is_none())?;
+    id.parse().ok()
+}
+
 /// Who put a record aside, and why.
 #[derive(Clone, Copy, Debug)]
 pub struct Aside<'a> {
@@ -207,6 +227,17 @@ mod tests {
             headers: headers(record, &aside),
             ..record.clone()
         }
+    }
+
+    #[test]
+    fn a_mark_names_its_letter_and_no_letter_is_taken_for_one() {
+        let mut record = record();
+        let id = record.origin();
+        let (key, headers) = mark(&id, "00ff");
+        let mark = Record { key: Some(key), headers: headers.clone(), value: None, ..record.clone() };
+        assert_eq!((expired(&mark), Letter::read(&mark).is_err()), (Some(id), true));
+        record.headers = headers;
+        assert_eq!(expired(&letter(&record)), None, "its record pretended");
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bench, capacity, demo, dlq, evidence, explain, faults, keys, logs, migrate, operation, out, plan, platform,
-    request, serve, sim, tenant, top, topics, up, verify, why,
+    audit, batch, bench, capacity, demo, dlq, drill, evidence, explain, faults, keys, logs, migrate, operation, out, plan,
+    platform, request, serve, sim, tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\
@@ -42,6 +42,8 @@ enum Command {
     Top(Box<top::Args>),
     Explain(explain::Args),
     Dlq(Box<dlq::Args>),
+    Batch(Box<batch::Args>),
+    Drill(drill::Args),
     Audit(Box<audit::Args>),
     Evidence(Box<evidence::Args>),
     Verify(verify::Args),
@@ -90,6 +92,8 @@ impl Command {
             Self::Top(args) => top::run(*args).await,
             Self::Explain(args) => explain::run(&args),
             Self::Dlq(args) => dlq::run(*args).await,
+            Self::Batch(args) => batch::run(*args).await,
+            Self::Drill(args) => drill::run(args).await,
             Self::Audit(args) => audit::run(*args).await,
             Self::Evidence(args) => evidence::run(*args).await,
             Self::Verify(args) => verify::run(&args),
@@ -109,12 +113,14 @@ impl Command {
             Self::Up(_) | Self::Serve(_) => "info",
             // They say themselves what is wrong; a client's passing troubles would only be in the way.
             Self::Demo(_)
+            | Self::Drill(_)
             | Self::Request(_)
             | Self::Tenant(_)
             | Self::Operation(_)
             | Self::Fleet(_)
             | Self::Why(_)
             | Self::Dlq(_)
+            | Self::Batch(_)
             | Self::Audit(_)
             | Self::Evidence(_)
             | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",

@@ -54,9 +54,17 @@ pub async fn attest(
     };
     let id = RequestId { source: source(), id: id.unwrap_or_else(fresh_id) };
     let operation = person.operation(id, OperationVerb::Attest(deed), about, None, None)?;
+    written(options, lane, &operation).await
+}
+
+/// Has the fleet hear an operation in this lane: it was accepted when this returns.
+///
+/// # Errors
+/// As [`attest`].
+pub async fn written(options: &Options, lane: u16, operation: &Operation) -> anyhow::Result<Origin> {
     let plans = plans::all(Rules::default());
     let mut story = Story::new(Style::PLAIN, plans, operation.id.clone(), false);
-    let (mut ear, origin) = publish(options, lane, &operation).await?;
+    let (mut ear, origin) = publish(options, lane, operation).await?;
     story.at(origin.clone());
     match ear.follow(&mut story, None, Instant::now() + ANSWERED).await? {
         Outcome::Timeout => Err(unanswered(&operation.id).into()),

@@ -6,21 +6,18 @@
 //! that follow from manifest and letter, requests by theirs, results by their token. So nothing here writes to the store,
 //! and a replay that was killed is simply run again.
 
+mod answer;
 mod article;
 mod edit;
 mod expire;
-mod filter;
+pub(crate) mod filter;
 mod know;
 mod ls;
 mod manifest;
 mod mask;
-mod pace;
-mod past;
 mod plan;
-mod progress;
 mod read;
 mod replay;
-mod run;
 mod show;
 mod verdict;
 

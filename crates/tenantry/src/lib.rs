@@ -5,6 +5,7 @@
 
 pub mod accept_restore;
 pub mod audit;
+pub mod batch;
 pub mod bench;
 pub mod capacity;
 pub mod cli;
@@ -12,10 +13,12 @@ pub mod clock;
 pub mod deed;
 pub mod demo;
 pub mod dlq;
+pub mod drill;
 pub mod evidence;
 pub mod explain;
 pub mod faults;
 pub mod fleet;
+mod frozen;
 pub mod http;
 pub mod keys;
 pub mod logs;

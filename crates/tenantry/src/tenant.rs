@@ -3,7 +3,7 @@
 mod correct;
 mod decide;
 pub(crate) mod find;
-mod ls;
+pub(crate) mod ls;
 mod operate;
 pub(crate) mod receipts;
 mod row;

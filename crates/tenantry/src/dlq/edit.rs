@@ -2,7 +2,8 @@
 //!
 //! The letter stays where it is, byte for byte. The new request has an id of its own, which follows from the letter and the
 //! corrected document, so that the same correction twice is one request; it names the letter, the digest of the
-//! original, the places that were changed, and who changed them.
+//! original, the places that were changed, and who changed them. The audit has the deed, with the digest of the difference,
+//! before the request is published.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,13 +14,16 @@ use clap::Args as ClapArgs;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tenantry_contracts::envelope::{self, Mode};
+use tenantry_contracts::operation::{Deed, DeedKind};
 use tenantry_contracts::{Lane, Origin, Record, Topic};
 use tenantry_ports::{Clock, Place};
 
 use super::read::{self, Scope};
 use crate::clock::SystemClock;
+use crate::frozen::entry;
+use crate::frozen::people::People;
 use crate::out::{self, failed, usage};
-use crate::request::{Document, user};
+use crate::request::Document;
 use crate::settings::Find;
 use crate::show::Style;
 use crate::show::trouble::Trouble;
@@ -39,15 +43,11 @@ pub(super) struct Args {
     /// The corrected document; - reads the standard input [default: $EDITOR on the original]
     #[arg(short, long, env = "TENANTRY_DLQ_CORRECTED", value_name = "FILE")]
     file: Option<PathBuf>,
-    /// Why
-    #[arg(short, long, env = "TENANTRY_REASON")]
-    reason: String,
     /// Do it
     #[arg(long, env = "TENANTRY_YES")]
     yes: bool,
-    /// Who corrects it [default: the operating system's user]; not verified
-    #[arg(long, env = "TENANTRY_ACTOR", value_name = "ACCOUNT")]
-    actor: Option<String>,
+    #[command(flatten)]
+    people: People,
     #[command(flatten)]
     find: Find,
 }
@@ -61,15 +61,13 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
             format!("{} is no request; only requests are corrected. See `tenantry dlq show`", args.letter);
         return Err(usage("edit_not_request", text).into());
     }
-    if args.reason.trim().is_empty() {
-        return Err(usage("reason_missing", "give a reason with --reason").into());
-    }
+    args.people.demand(1, false)?;
     let original = document(&letter.record);
     let corrected = match &args.file {
         Some(path) => Document::read(path)?,
         None => Document::read(edited(&original)?.path())?,
     };
-    let actor = args.actor.clone().unwrap_or_else(user);
+    let actor = args.people.person.account();
     let now = SystemClock::from_env()?.now();
     let first = corrected.clone().ready(lanes, now, Some("preview"), Some("preview"));
     if first.data == original {
@@ -93,17 +91,21 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let digest = Sha256::digest([args.letter.to_string().as_bytes(), b"\n", &first.data].concat());
     let (id, source) = (hex::encode(&digest[..16]), format!("tenantry-dlq/{actor}"));
     let ready = corrected.ready(lanes, now, Some(&id), Some(&source));
+    let was = hex::encode(Sha256::digest(letter.record.value.as_deref().unwrap_or_default()));
+    let deed = difference(&args.letter, &was, &ready.data, &places, &ready.id.to_string())?;
+    let key = format!("{id}.{}", args.people.digest());
+    entry::once(&options, &args.people, &key, deed).await?;
     let mut headers = ready.headers;
     let text = |name: &str, value: String| (name.to_owned(), Bytes::from(value));
     headers.extend([
         text("replay_of", args.letter.to_string()),
         text("replay_edited", "true".into()),
         text("replay_operator", actor),
-        text("replay_reason", args.reason.chars().filter(|c| !c.is_control()).take(300).collect()),
         text(
-            "replay_original",
-            hex::encode(Sha256::digest(letter.record.value.as_deref().unwrap_or_default())),
+            "replay_reason",
+            args.people.person.reason.chars().filter(|c| !c.is_control()).take(300).collect(),
         ),
+        text("replay_original", was),
         text("replay_changed", places.join(",")),
     ]);
     let lane = ready.slug.as_ref().map_or(0, |slug| Lane::of(slug, lanes).0);
@@ -112,6 +114,28 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let at = watch::publish(&options, place, key, headers, ready.data).await?;
     out::line(format_args!("published as {} at {at}; the letter stays where it is", ready.id));
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the audit says of a correction: the digest is that of a document with the letter, the digests of the original and
+/// the corrected bytes, and the places that differ.
+fn difference(
+    letter: &Origin,
+    was: &str,
+    is: &[u8],
+    places: &[String],
+    request: &str,
+) -> anyhow::Result<Deed> {
+    let is = hex::encode(Sha256::digest(is));
+    let letter = letter.to_string();
+    let whole = serde_json::json!({"letter": letter, "original": was, "corrected": is, "changed": places});
+    Ok(Deed {
+        what: DeedKind::DlqEdited,
+        digest: hex::encode(Sha256::digest(serde_json::to_vec(&whole)?)),
+        note: format!(
+            "{letter} (original {was}) became request {request} (corrected {is}); changed {}",
+            places.join(", ")
+        ),
+    })
 }
 
 /// The document in a record, without its envelope.

@@ -1,34 +1,63 @@
-//! `tenantry dlq expire --report`: which letters retention is about to take.
+//! `tenantry dlq expire`: which letters retention is about to take; and giving letters up before it does.
+//!
+//! Kafka deletes records from the beginning of a partition only, and letters that are given up lie in the middle. So a mark
+//! beside the letter says that it is given up; whatever reads letters leaves it out, and its bytes stay until retention
+//! takes them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use tenantry_contracts::Time;
+use tenantry_contracts::operation::{Deed, DeedKind};
 use tenantry_contracts::time::rfc3339;
-use tenantry_kafka::topics;
+use tenantry_contracts::{Origin, Time, Topic, letter};
+use tenantry_kafka::{Kafka, topics};
+use tenantry_ports::{Bus, Clock, Outgoing, Place};
 
 use super::filter;
+use super::manifest::{Entry, Manifest};
+use super::plan;
 use super::read::{self, Scope};
 use crate::clock::SystemClock;
 use crate::fleet::Worker;
-use crate::out;
+use crate::frozen::people::People;
+use crate::frozen::{entry, file, run};
+use crate::out::{self, Refused, failed, usage};
 use crate::settings::Find;
-use crate::show::style::{Style, duration};
+use crate::show::style::{Style, count, duration};
 use crate::show::table;
-use tenantry_ports::Clock;
 
-/// Report which letters retention takes next, by topic
+/// Report which letters retention takes next; or give up those of a manifest before it does
 ///
-/// The topics' settings are compared with what the fleet asks for: a topic that keeps letters for less is reckoned with
-/// what it has, one that keeps them for longer with what the fleet asks for, so that nothing goes earlier than is said here.
+/// --report compares the topics' settings with what the fleet asks for: a topic that keeps letters for less is reckoned
+/// with what it has, one that keeps them for longer with what the fleet asks for, so that nothing goes earlier than is said.
+///
+/// --manifest takes what `tenantry dlq plan` froze, and gives up all its letters, whatever their verdicts; without --yes it
+/// only shows them. First the audit has it, then they are gone for ls, plan and replay; their bytes stay until retention
+/// takes them. A tenant that a letter holds stays held.
 #[derive(Debug, ClapArgs)]
+#[command(mut_arg("reason", |arg| arg.required(false).default_value("").hide_default_value(true)))]
 pub(super) struct Args {
-    /// Report, and change nothing; there is no other way yet
-    #[arg(long, env = "TENANTRY_DLQ_REPORT", required = true)]
+    /// Report, and change nothing
+    #[arg(long, env = "TENANTRY_DLQ_REPORT", conflicts_with = "manifest")]
     report: bool,
-    /// How far to look ahead: 36h, 7d
+    /// Give up exactly these letters: a manifest, as `tenantry dlq plan -o` wrote it
+    #[arg(
+        short,
+        long,
+        env = "TENANTRY_DLQ_MANIFEST",
+        value_name = "FILE",
+        required_unless_present = "report"
+    )]
+    manifest: Option<PathBuf>,
+    /// Do it
+    #[arg(long, env = "TENANTRY_YES")]
+    yes: bool,
+    #[command(flatten)]
+    people: People,
+    /// How far the report looks ahead: 36h, 7d
     #[arg(long, env = "TENANTRY_DLQ_WITHIN", value_name = "TIME", default_value = "7d", value_parser = within)]
     within: i64,
     /// Print one JSON document
@@ -60,6 +89,101 @@ struct Line {
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    match &args.manifest {
+        Some(manifest) => give_up(&args, &file::read(manifest)?).await,
+        None => report(&args).await,
+    }
+}
+
+/// What giving up came to.
+#[derive(Debug, Serialize)]
+struct GivenUp<'a> {
+    manifest: &'a str,
+    planned: usize,
+    /// Given up now.
+    expired: usize,
+    /// Given up before.
+    already: usize,
+    /// Taken by retention before.
+    gone: usize,
+}
+
+async fn give_up(args: &Args, manifest: &Manifest) -> anyhow::Result<ExitCode> {
+    let options = args.find.bus()?;
+    if args.yes {
+        args.people.demand(manifest.count, false)?;
+    }
+    if args.find.fleet()? != manifest.fleet {
+        let text = format!("the manifest is of fleet {}; name the right one", manifest.fleet);
+        return Err(usage("manifest_foreign", text).into());
+    }
+    let wanted: BTreeMap<_, _> = manifest.letters.iter().map(|entry| (&entry.letter, entry)).collect();
+    let topics = read::topics(&options, Scope::All).await?;
+    let mut changed = None;
+    let found = read::each(&options, topics, |letter| {
+        let entry = wanted.get(&letter.id())?;
+        if hex::encode(letter.digest()) != entry.digest {
+            changed.get_or_insert(letter.id());
+        }
+        Some(letter.lies)
+    });
+    let read::Found { all: lie, expired, .. } = found.await?;
+    if let Some(letter) = changed {
+        let text = format!("{letter} is not what was planned; plan anew. Nothing was done");
+        return Err(failed("letter_changed", text).into());
+    }
+    let there: BTreeSet<_> = lie.into_iter().collect();
+    let open: Vec<_> = manifest.letters.iter().filter(|entry| there.contains(&entry.lies)).collect();
+    let already = manifest.letters.iter().filter(|entry| expired.contains(&entry.letter)).count();
+    let came = GivenUp {
+        manifest: &manifest.digest,
+        planned: manifest.count,
+        expired: if args.yes { open.len() } else { 0 },
+        already,
+        gone: manifest.count - already - open.len(),
+    };
+    if args.yes && !open.is_empty() {
+        let by: Vec<_> =
+            manifest.verdicts.iter().map(|(verdict, n)| format!("{} {n}", verdict.as_str())).collect();
+        let note = format!("{} of {} letters given up ({})", open.len(), manifest.count, by.join(", "));
+        let deed = Deed { what: DeedKind::DlqExpired, digest: manifest.digest.clone(), note };
+        let key = format!("expire.{}.{}", manifest.short(), args.people.digest());
+        entry::once(&options, &args.people, &key, deed).await?;
+        let mut producer = Kafka::new(options.clone()).producer().await.map_err(out::bus)?;
+        for entry in &open {
+            run::say(&mut producer, mark(entry, &manifest.digest)?).await?;
+        }
+    }
+    if args.json {
+        out::json(&came)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in plan::summary(manifest) {
+        out::line(line);
+    }
+    let GivenUp { planned, expired, already, gone, .. } = came;
+    if args.yes {
+        out::line(format_args!("planned {planned} = given up {expired} + before {already} + gone {gone}"));
+    } else {
+        out::line(format_args!(
+            "{} would be given up. Nothing was done. Add --yes to do it.",
+            count(open.len(), "letter")
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The mark that gives this letter up, beside where it lies.
+fn mark(entry: &Entry, batch: &str) -> Result<Outgoing, Refused> {
+    let Origin { topic, partition, .. } = &entry.lies;
+    let unknown = || failed("topic_unknown", format!("{topic} is no topic of the fleet; plan anew"));
+    let topic = Topic::parse(topic).ok_or_else(unknown)?;
+    let (key, headers) = letter::mark(&entry.letter, batch);
+    let place = Place { topic, partition: *partition };
+    Ok(Outgoing { place, key: Some(key), headers, value: None, tag: 0 })
+}
+
+async fn report(args: &Args) -> anyhow::Result<ExitCode> {
     let options = args.find.bus()?;
     let now = SystemClock::from_env()?.now();
     let found = topics::check(&options, &Worker::names()).await.map_err(out::bus)?;
@@ -75,7 +199,10 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         .map(|(name, wanted)| (name.clone(), short.get(&name).copied().unwrap_or(wanted)))
         .collect();
     let mut ages: BTreeMap<String, Vec<Time>> = BTreeMap::new();
-    read::each(&options, all, |letter| ages.entry(letter.lies.topic).or_default().push(letter.aside)).await?;
+    let found = read::each(&options, all, |letter| Some((letter.lies.topic, letter.aside))).await?;
+    for (topic, aside) in found.all {
+        ages.entry(topic).or_default().push(aside);
+    }
     let lines: Vec<Line> = ages
         .into_iter()
         .filter_map(|(topic, ages)| line(wanted.get(&topic).copied()?, topic, &ages, now, args.within))

@@ -81,7 +81,7 @@ impl Filter {
 }
 
 /// A point in time: RFC 3339, or so long before `now` (90s, 30m, 2h, 7d).
-pub(super) fn since(text: &str, now: Time) -> Result<Time, String> {
+pub(crate) fn since(text: &str, now: Time) -> Result<Time, String> {
     if let Some(at) = Time::parse(text) {
         return Ok(at);
     }

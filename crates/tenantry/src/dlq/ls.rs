@@ -10,9 +10,9 @@ use tenantry_contracts::time::rfc3339;
 
 use super::article::Article;
 use super::filter::{self, Filter};
-use super::know::House;
 use super::read::{self, Scope};
 use super::verdict::{Judged, Verdict};
+use crate::frozen::house::House;
 use crate::out::{self, plain};
 use crate::settings::Find;
 use crate::show::style::{Style, count, duration};
@@ -96,6 +96,8 @@ struct Listing {
     letters: Vec<Item>,
     /// Records in these topics that are no letters of the fleet.
     strange: usize,
+    /// Letters in these topics that were given up, and are not listed.
+    expired: usize,
 }
 
 pub(super) async fn run(args: Args, scope: Scope) -> anyhow::Result<ExitCode> {
@@ -104,14 +106,11 @@ pub(super) async fn run(args: Args, scope: Scope) -> anyhow::Result<ExitCode> {
     let filter = args.filter.clone().with("topic", &args.topics);
     let filter = filter.with("since", args.since.as_slice());
     let topics = read::topics(&house.options, scope).await?;
-    let mut articles = Vec::new();
-    let strange = read::each(&house.options, topics, |letter| {
+    let found = read::each(&house.options, topics, |letter| {
         let article = Article::of(letter, house.lanes);
-        if filter.fits(&article, now) {
-            articles.push(article);
-        }
-    })
-    .await?;
+        filter.fits(&article, now).then_some(article)
+    });
+    let read::Found { all: articles, strange, expired } = found.await?;
     house.learn(&articles).await?;
     let mut judged = Vec::with_capacity(articles.len());
     for article in articles {
@@ -121,11 +120,14 @@ pub(super) async fn run(args: Args, scope: Scope) -> anyhow::Result<ExitCode> {
     let groups = groups(&judged, args.group, now);
     if args.json {
         let letters = judged.iter().map(|(article, judged)| item(article, judged)).collect();
-        out::json(&Listing { groups, letters, strange })?;
+        out::json(&Listing { groups, letters, strange, expired: expired.len() })?;
         return Ok(ExitCode::SUCCESS);
     }
     for line in lines(&groups, args.group, now, Style::detect()) {
         out::line(line);
+    }
+    if !expired.is_empty() {
+        out::line(format_args!("{} given up before, and not listed", count(expired.len(), "letter")));
     }
     if strange > 0 {
         out::line(format_args!("{} of somebody else in these topics", count(strange, "record")));

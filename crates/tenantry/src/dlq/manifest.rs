@@ -1,8 +1,6 @@
 //! A manifest: exactly which letters are to be answered, and how. It does not grow between the plan and its replay.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -11,12 +9,10 @@ use tenantry_contracts::time::rfc3339;
 use tenantry_contracts::{Fleet, Origin, RequestId, Time};
 
 use super::verdict::Verdict;
-use crate::out::{Refused, failed, usage};
+use crate::frozen::file::{self, Frozen};
 
 /// The format of this version.
 const FORMAT: u16 = 1;
-/// The largest file that is read as a manifest.
-const MOST: u64 = 256 << 20;
 /// The source of the operations and of nothing else: `(source, id)` is what the fleet remembers.
 pub(super) const SOURCE: &str = "tenantry-dlq";
 
@@ -90,10 +86,7 @@ impl Manifest {
         let runs = letters.iter().filter(|entry| entry.verdict.runs()).count();
         let (count, run) = (letters.len(), run(runs));
         let digest = String::new();
-        let mut manifest =
-            Self { format: FORMAT, fleet, made, by, filter, count, verdicts, letters, digest, run };
-        manifest.digest = manifest.computed();
-        manifest
+        file::sealed(Self { format: FORMAT, fleet, made, by, filter, count, verdicts, letters, digest, run })
     }
 
     /// The letters that a replay acts on.
@@ -101,62 +94,32 @@ impl Manifest {
         self.letters.iter().filter(|entry| entry.verdict.runs())
     }
 
-    /// The digest over everything but itself.
-    fn computed(&self) -> String {
-        let bare = Self { digest: String::new(), ..self.clone() };
-        // A manifest always has a JSON form; if it had none, no digest would fit.
-        let bytes = serde_json::to_vec(&bare).unwrap_or_default();
-        hex::encode(Sha256::digest(bytes))
-    }
-
     /// The first digits of the digest, for people.
     pub(super) fn short(&self) -> &str {
-        self.digest.get(..12).unwrap_or(&self.digest)
+        file::short(&self.digest)
     }
 
-    /// The id of the operation that answers a letter: the same for each replay of this manifest.
-    pub(super) fn operation(&self, letter: &Origin) -> RequestId {
-        let digest = Sha256::digest(format!("tenantry/1\ndlq\n{}\n{letter}", self.digest));
+    /// The id of the operation that answers a letter, after it was refused so often for a reason that passes: the same
+    /// for each replay of this manifest.
+    pub(super) fn operation(&self, letter: &Origin, back: u32) -> RequestId {
+        let again = if back == 0 { String::new() } else { format!("\n{back}") };
+        let digest = Sha256::digest(format!("tenantry/1\ndlq\n{}\n{letter}{again}", self.digest));
         RequestId { source: SOURCE.to_owned(), id: hex::encode(&digest[..16]) }
     }
+}
 
-    /// Writes it to a new file, durably; never over another one.
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let refused = |error: std::io::Error| {
-            usage("manifest_unwritable", format!("{}: {error}; name a new file with -o", path.display()))
-        };
-        let mut file = std::fs::File::create_new(path).map_err(refused)?;
-        file.write_all(&serde_json::to_vec_pretty(self)?).map_err(refused)?;
-        file.write_all(b"\n").map_err(refused)?;
-        file.sync_all().map_err(refused)?;
-        Ok(())
+impl Frozen for Manifest {
+    const NAME: &'static str = "manifest";
+    const MADE_BY: &'static str = "tenantry dlq plan";
+    const CODES: [&'static str; 3] = ["manifest_unreadable", "manifest_unwritable", "manifest_changed"];
+    const FORMAT: u16 = FORMAT;
+
+    fn format(&self) -> u16 {
+        self.format
     }
 
-    /// Reads one, and sees that nobody changed it.
-    pub(super) fn read(path: &Path) -> Result<Self, Refused> {
-        let shown = path.display();
-        let file = std::fs::metadata(path).and_then(|found| match found.len() {
-            0..=MOST => std::fs::read(path),
-            _ => Err(std::io::Error::other("it is too large")),
-        });
-        let bytes = file.map_err(|error| {
-            usage("manifest_unreadable", format!("{shown}: {error}; make one with `tenantry dlq plan -o`"))
-        })?;
-        let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| {
-            usage(
-                "manifest_unreadable",
-                format!("{shown} is no manifest: {error}; make one with `tenantry dlq plan -o`"),
-            )
-        })?;
-        if manifest.format != FORMAT {
-            let text = format!("{shown} has format {}, not {FORMAT}; plan it again", manifest.format);
-            return Err(usage("manifest_unreadable", text));
-        }
-        if manifest.computed() != manifest.digest {
-            let text = format!("{shown} is not what was planned: its digest does not fit; plan it again");
-            return Err(failed("manifest_changed", text));
-        }
-        Ok(manifest)
+    fn digest(&mut self) -> &mut String {
+        &mut self.digest
     }
 }
 
@@ -206,11 +169,11 @@ pub(super) mod tests {
             entry("tenant.requests", 9, Verdict::NeedsEdit),
             entry("tenant.commands.database", 1, Verdict::AskAfresh),
         ]);
-        made.write(&path).unwrap();
-        assert_eq!(Manifest::read(&path).unwrap(), made);
+        file::write(&made, &path).unwrap();
+        assert_eq!(file::read::<Manifest>(&path).unwrap(), made);
         assert_eq!(made.letters.iter().map(|entry| entry.letter.offset).collect::<Vec<_>>(), [9, 1, 3]);
         assert_eq!((made.count, made.runs().count(), made.run.as_str()), (3, 2, "2"));
-        assert!(made.write(&path).is_err(), "a manifest is never written over");
+        assert!(file::write(&made, &path).is_err(), "a manifest is never written over");
         let text = std::fs::read_to_string(&path).unwrap();
         for (was, is) in [
             ("\"offset\": 3", "\"offset\": 4"),
@@ -220,10 +183,10 @@ pub(super) mod tests {
             ("\"local\"", "\"other\""),
         ] {
             std::fs::write(&path, text.replacen(was, is, 1)).unwrap();
-            assert_eq!(Manifest::read(&path).unwrap_err().code, "manifest_changed", "{was}");
+            assert_eq!(file::read::<Manifest>(&path).unwrap_err().code, "manifest_changed", "{was}");
         }
         std::fs::write(&path, "{}").unwrap();
-        assert_eq!(Manifest::read(&path).unwrap_err().code, "manifest_unreadable");
+        assert_eq!(file::read::<Manifest>(&path).unwrap_err().code, "manifest_unreadable");
     }
 
     #[test]
@@ -231,8 +194,9 @@ pub(super) mod tests {
         let one = manifest(vec![entry("tenant.commands.database", 1, Verdict::AskAfresh)]);
         let two = manifest(vec![entry("tenant.commands.database", 2, Verdict::AskAfresh)]);
         let letter = &one.letters[0].letter;
-        assert_eq!(one.operation(letter), one.clone().operation(letter));
-        assert_ne!(one.operation(letter), two.operation(letter), "another manifest");
-        assert_ne!(one.operation(letter), one.operation(&two.letters[0].letter), "another letter");
+        assert_eq!(one.operation(letter, 0), one.clone().operation(letter, 0));
+        assert_ne!(one.operation(letter, 0), two.operation(letter, 0), "another manifest");
+        assert_ne!(one.operation(letter, 0), one.operation(&two.letters[0].letter, 0), "another letter");
+        assert_ne!(one.operation(letter, 0), one.operation(letter, 1), "after it was refused for now");
     }
 }

@@ -7,10 +7,11 @@ use clap::Args as ClapArgs;
 
 use super::article::{Article, Subject};
 use super::filter::Filter;
-use super::know::House;
 use super::manifest::{Entry, Manifest};
 use super::read::{self, Scope};
 use super::verdict::Verdict;
+use crate::frozen::file;
+use crate::frozen::house::House;
 use crate::out::{self, failed};
 use crate::request::user;
 use crate::settings::Find;
@@ -75,7 +76,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         out::json(&manifest)?;
         return Ok(ExitCode::SUCCESS);
     };
-    manifest.write(path)?;
+    file::write(&manifest, path)?;
     let style = Style::detect();
     let letters = count(manifest.count, "letter");
     out::line(format_args!(
@@ -93,15 +94,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// The letters that are meant, without their values.
 pub(super) async fn articles(house: &House, filter: &Filter) -> anyhow::Result<Vec<Article>> {
     let topics = read::topics(&house.options, Scope::All).await?;
-    let (now, mut found) = (house.now(), Vec::new());
-    read::each(&house.options, topics, |letter| {
+    let now = house.now();
+    let found = read::each(&house.options, topics, |letter| {
         let article = Article::of(letter, house.lanes);
-        if filter.fits(&article, now) {
-            found.push(article);
-        }
-    })
-    .await?;
-    Ok(found)
+        filter.fits(&article, now).then_some(article)
+    });
+    Ok(found.await?.all)
 }
 
 /// How many letters have each verdict, and what is done with them.

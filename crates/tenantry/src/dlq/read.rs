@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tenantry_contracts::{Letter, Origin, Topic};
+use tenantry_contracts::{Letter, Origin, Topic, letter};
 use tenantry_kafka::{Options, Read, Reader, Start};
 
 use crate::fleet::Worker;
@@ -41,30 +41,46 @@ pub(super) async fn topics(options: &Options, scope: Scope) -> anyhow::Result<Ve
     Ok(found)
 }
 
-/// Hands over every letter in these topics, in the order in which they lie there, each record's first letter only.
-/// Answers how many records were no letters of the fleet.
-pub(super) async fn each(
+/// What was made of letters.
+pub(super) struct Found<T> {
+    /// In the order in which they lie there.
+    pub(super) all: Vec<T>,
+    /// How many records were no letters of the fleet.
+    pub(super) strange: usize,
+    /// The letters that were given up; none of them is among the others.
+    pub(super) expired: BTreeSet<Origin>,
+}
+
+/// Makes something of every letter in these topics, each record's first letter only. Letters that were given up are no
+/// letters any more, for whatever asks.
+pub(super) async fn each<T>(
     options: &Options,
     topics: Vec<Topic>,
-    mut take: impl FnMut(Letter),
-) -> anyhow::Result<usize> {
+    mut make: impl FnMut(Letter) -> Option<T>,
+) -> anyhow::Result<Found<T>> {
     let places = Reader::places(options, topics).await.map_err(out::bus)?;
     let mut reader = Reader::open(options, places, Start::Earliest).await.map_err(out::bus)?;
-    let (mut seen, mut strange) = (BTreeSet::new(), 0);
+    let (mut seen, mut expired, mut strange, mut all) = (BTreeSet::new(), BTreeSet::new(), 0, Vec::new());
     while let Read::Records(records) = reader.read().await.map_err(out::bus)? {
         for record in records {
+            if let Some(letter) = letter::expired(&record) {
+                expired.insert(letter);
+                continue;
+            }
             match Letter::read(&record) {
                 // Whoever writes a letter may die before it is remembered, and write it once more.
                 Ok(letter) => {
-                    if seen.insert(letter.id()) {
-                        take(letter);
+                    let id = letter.id();
+                    if seen.insert(id.clone()) {
+                        all.extend(make(letter).map(|made| (id, made)));
                     }
                 }
                 Err(_) => strange += 1,
             }
         }
     }
-    Ok(strange)
+    let all = all.into_iter().filter(|(id, _)| !expired.contains(id)).map(|(_, made)| made).collect();
+    Ok(Found { all, strange, expired })
 }
 
 /// The letter with this id.
@@ -72,13 +88,12 @@ pub(super) async fn one(options: &Options, scope: Scope, id: &Origin) -> anyhow:
     let of = Topic::parse(&id.topic).map(|topic| Topic::DeadLetters(Box::new(topic)));
     let topics = topics(options, scope).await?.into_iter();
     let topics = topics.filter(|topic| *topic == Topic::Quarantine || Some(topic) == of.as_ref());
-    let mut found = None;
-    each(options, topics.collect(), |letter| {
-        if letter.id() == *id {
-            found = Some(letter);
-        }
-    })
-    .await?;
+    let found = each(options, topics.collect(), |letter| (letter.id() == *id).then_some(letter)).await?;
+    if found.expired.contains(id) {
+        let text =
+            format!("{id} was given up; the audit has who did and why (see `tenantry dlq expire --help`)");
+        return Err(failed("letter_expired", text).into());
+    }
     let unknown = || {
         failed(
             "letter_unknown",
@@ -87,5 +102,5 @@ pub(super) async fn one(options: &Options, scope: Scope, id: &Origin) -> anyhow:
             ),
         )
     };
-    Ok(found.ok_or_else(unknown)?)
+    Ok(found.all.into_iter().next().ok_or_else(unknown)?)
 }

@@ -7,27 +7,31 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use tenantry_contracts::operation::Actor;
+use tenantry_contracts::operation::{Actor, DeedKind};
 use tenantry_contracts::{Letter, Origin};
 
+use super::answer::Answers;
 use super::article::Article;
-use super::know::House;
 use super::manifest::{Entry, Manifest};
-use super::pace::Rate;
 use super::plan::summary;
-use super::progress::{Ended, Head, Progress};
 use super::read::{self, Scope};
-use super::run::{Pace, Run};
 use super::verdict::Verdict;
-use crate::out::{self, Refused, failed, usage};
-use crate::request::user;
+use crate::frozen::entry::Audit;
+use crate::frozen::file;
+use crate::frozen::house::House;
+use crate::frozen::pace::{Pace, Rate, Ratio, positive};
+use crate::frozen::people::People;
+use crate::frozen::progress::{self, Ended, Progress};
+use crate::frozen::run;
+use crate::frozen::sums::Sums;
+use crate::out::{self, failed, usage};
 use crate::settings::Find;
 use crate::show::style::{Style, count, duration};
 
 /// Answer exactly the letters of a manifest, and report what became of each
 ///
 /// Without --yes it only shows what it would do. A replay that was stopped or killed is run again with the same command:
-/// it goes on where it was. A second replay of the same manifest has no effect.
+/// it goes on where it was. A second replay of the same manifest has no effect. Each run is one entry of the audit.
 ///
 /// Exit codes: 0 every letter was answered or needed no answer; 1 some failed or are left; 2 a wrong command line.
 #[derive(Debug, ClapArgs)]
@@ -41,73 +45,22 @@ pub(super) struct Args {
     /// Begin nothing new after so many failures in this run
     #[arg(long, env = "TENANTRY_DLQ_MAX_FAILURES", value_name = "N", default_value_t = 3, value_parser = positive)]
     max_failures: usize,
-    /// Why; it is part of the audit
-    #[arg(short, long, env = "TENANTRY_REASON")]
-    reason: String,
+    /// Begin nothing new once such a part of those that ended in this run has failed, as in 0.2
+    #[arg(long, env = "TENANTRY_MAX_FAILURE_RATIO", value_name = "PART")]
+    max_failure_ratio: Option<Ratio>,
     /// Do it
     #[arg(long, env = "TENANTRY_YES")]
     yes: bool,
-    /// Who else agreed; needed for many letters. Not verified: no signature is asked for yet
-    #[arg(long, env = "TENANTRY_APPROVED_BY", value_name = "ACCOUNT")]
-    approved_by: Option<String>,
-    /// More letters than this need --approved-by
-    #[arg(long, env = "TENANTRY_DLQ_FOUR_EYES_ABOVE", value_name = "N", default_value_t = 100)]
-    four_eyes_above: usize,
+    #[command(flatten)]
+    people: People,
     /// How long each letter's outcome is waited for, in seconds; what has none by then is left, and seen by the next run
     #[arg(long, env = "TENANTRY_TIMEOUT_S", value_name = "SECONDS", default_value_t = 300)]
     timeout_s: u64,
     /// Print one JSON document at the end instead of lines
     #[arg(long, env = "TENANTRY_JSON")]
     json: bool,
-    /// Who decides [default: the operating system's user]; not verified, and marked so in the audit
-    #[arg(long, env = "TENANTRY_ACTOR", value_name = "ACCOUNT")]
-    actor: Option<String>,
     #[command(flatten)]
     find: Find,
-}
-
-fn positive(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "write a whole number from 1".to_owned())
-}
-
-/// What a replay came to. Planned is what the others sum up to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Sums {
-    planned: usize,
-    done: usize,
-    already: usize,
-    moved_on: usize,
-    failed: usize,
-    left: usize,
-}
-
-impl Sums {
-    /// Counts the letters that a replay acts on.
-    fn of(manifest: &Manifest, ended: impl Fn(&Origin) -> Option<Ended>) -> Self {
-        let mut sums = Self::default();
-        for entry in manifest.runs() {
-            sums.planned += 1;
-            match ended(&entry.letter) {
-                Some(Ended::Done) => sums.done += 1,
-                Some(Ended::Already) => sums.already += 1,
-                Some(Ended::MovedOn) => sums.moved_on += 1,
-                Some(Ended::Failed) => sums.failed += 1,
-                None => sums.left += 1,
-            }
-        }
-        sums
-    }
-
-    fn fit(self) -> bool {
-        self.planned == self.done + self.already + self.moved_on + self.failed + self.left
-    }
-
-    fn words(self) -> String {
-        let Self { planned, done, already, moved_on, failed, left } = self;
-        format!(
-            "planned {planned} = done {done} + already {already} + moved on {moved_on} + failed {failed} + left {left}"
-        )
-    }
 }
 
 /// What `--json` prints.
@@ -117,27 +70,33 @@ struct Report<'a> {
     reason: &'a str,
     actor: &'a Actor,
     #[serde(skip_serializing_if = "Option::is_none")]
-    approved_by: Option<&'a str>,
+    second: Option<&'a Actor>,
     #[serde(flatten)]
     sums: Sums,
     sums_match: bool,
     /// How many letters of the manifest a replay does not act on.
     not_acted_on: usize,
-    /// Whether this run had anything to do.
+    /// Whether this run had nothing to do.
     nothing_to_do: bool,
+    /// Why nothing new was begun, where something is left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<&'a str>,
     letters: Vec<Line<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct Line<'a> {
-    letter: String,
+    letter: &'a str,
     how: Ended,
     why: &'a str,
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let manifest = Manifest::read(&args.manifest)?;
-    let head = head(&args, &manifest)?;
+    let manifest: Manifest = file::read(&args.manifest)?;
+    let planned = manifest.runs().count();
+    if args.yes {
+        args.people.demand(planned, false)?;
+    }
     let mut house = House::open(&args.find).await?;
     if house.fleet != manifest.fleet {
         let text = format!(
@@ -146,9 +105,9 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
         return Err(usage("manifest_foreign", text).into());
     }
-    let so_far = Progress::look(&manifest, &args.manifest)?.unwrap_or_default();
-    let before = Sums::of(&manifest, |letter| so_far.get(letter).copied());
-    let (raw, articles) = letters(&house, &manifest, &so_far).await?;
+    let so_far = progress::look(&manifest.digest, &args.manifest)?;
+    let before = sums(&manifest, |letter| so_far.get(letter).copied());
+    let Letters { raw, articles, expired } = letters(&house, &manifest, &so_far).await?;
     house.learn(&articles).await?;
     if !args.yes {
         return preview(&args, &manifest, &house, before).await;
@@ -156,82 +115,74 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let style = Style::detect();
     let tell = |entry: &Entry, how: Ended, why: &str| {
         if !args.json {
-            let word = format!("{:<8}", word(how));
+            let word = format!("{:<8}", how.as_str());
             let word = if how == Ended::Failed { style.red(&word) } else { word };
             out::line(format_args!("{word}  {}  {}", entry.letter, style.dim(&out::plain(why))));
         }
     };
-    let progress = Progress::open(&manifest, &args.manifest, head)?;
+    let (people, what) = (&args.people, DeedKind::DlqReplayed);
+    let mut progress = Progress::open(&args.manifest, people.head(&manifest.digest))?;
+    let first = people.of(&progress.head)?;
+    let audit = Audit { options: &house.options, people, what, planned };
+    audit.begin(&mut progress).await?;
     let pace = Pace {
         gap: args.rate.gap(),
         most_failures: args.max_failures,
+        most_ratio: args.max_failure_ratio,
         patience: Duration::from_secs(args.timeout_s),
     };
-    let run = Run { house: &house, manifest: &manifest, progress, pace, raw, tell: &tell };
-    let progress = run.run().await?;
-    let sums = Sums::of(&manifest, |letter| progress.ended(letter));
-    report(&args, &manifest, &progress, before.left == 0, sums)
+    let answers = Answers { house: &house, manifest: &manifest, people: first, raw, expired, tell: &tell };
+    let ended = run::run(&answers, manifest.runs(), pace, &house.options, &mut progress).await;
+    let stopped = audit.end(&mut progress, ended).await?;
+    report(&args, &manifest, &progress, before.left == 0, stopped)
 }
 
-/// Who replays and why; refused where a second pair of eyes is missing.
-fn head(args: &Args, manifest: &Manifest) -> Result<Head, Refused> {
-    let actor = Actor { name: args.actor.clone().unwrap_or_else(user), verified: false };
-    if args.reason.trim().is_empty() {
-        return Err(usage("reason_missing", "give a reason with --reason; it is part of the audit"));
-    }
-    let letters = manifest.runs().count();
-    match &args.approved_by {
-        Some(second) if second.trim().is_empty() || second.trim().eq_ignore_ascii_case(actor.name.trim()) => {
-            let text = format!("{} cannot approve what {} replays; somebody else must", second, actor.name);
-            return Err(usage("approver_is_operator", text));
-        }
-        None if letters > args.four_eyes_above => {
-            let most = args.four_eyes_above;
-            let text =
-                format!("{letters} letters are more than {most}: name who else agreed with --approved-by");
-            return Err(usage("four_eyes", text));
-        }
-        _ => {}
-    }
-    Ok(Head {
-        manifest: manifest.digest.clone(),
-        actor,
-        reason: args.reason.clone(),
-        approved_by: args.approved_by.clone(),
-    })
+/// Counts the letters that a replay acts on.
+fn sums(manifest: &Manifest, ended: impl Fn(&str) -> Option<Ended>) -> Sums {
+    Sums::of(manifest.runs().map(|entry| ended(&entry.letter.to_string())))
 }
 
-/// The letters that are still to be answered, as they lie there now: those whose raw bytes are needed, and all of them
-/// decoded. Refused where one is not what was planned.
+/// Letters as they lie there now.
+#[derive(Default)]
+struct Letters {
+    /// Those that go back as raw bytes.
+    raw: BTreeMap<Origin, Letter>,
+    /// All of them, decoded.
+    articles: Vec<Article>,
+    /// Those that were given up.
+    expired: BTreeSet<Origin>,
+}
+
+/// The letters that are still to be answered. Refused where one is not what was planned.
 async fn letters(
     house: &House,
     manifest: &Manifest,
-    ended: &BTreeMap<Origin, Ended>,
-) -> anyhow::Result<(BTreeMap<Origin, Letter>, Vec<Article>)> {
-    let open = manifest.runs().filter(|entry| !ended.contains_key(&entry.letter));
+    ended: &BTreeMap<String, Ended>,
+) -> anyhow::Result<Letters> {
+    let open = manifest.runs().filter(|entry| !ended.contains_key(&entry.letter.to_string()));
     let wanted: BTreeMap<&Origin, &Entry> = open.map(|entry| (&entry.letter, entry)).collect();
-    let (mut raw, mut articles, mut changed) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
     if wanted.is_empty() {
-        return Ok((raw, articles));
+        return Ok(Letters::default());
     }
     let lie: BTreeSet<&str> = wanted.values().map(|entry| entry.lies.topic.as_str()).collect();
     let topics = read::topics(&house.options, Scope::All).await?.into_iter();
     let topics = topics.filter(|topic| lie.contains(topic.name().as_str()));
-    read::each(&house.options, topics.collect(), |letter| {
-        let Some(entry) = wanted.get(&letter.id()) else { return };
+    let (mut raw, mut changed) = (BTreeMap::new(), BTreeSet::new());
+    let found = read::each(&house.options, topics.collect(), |letter| {
+        let entry = wanted.get(&letter.id())?;
         if hex::encode(letter.digest()) != entry.digest {
             changed.insert(letter.id().to_string());
         } else if entry.verdict == Verdict::Replay {
             raw.insert(letter.id(), letter.clone());
         }
-        articles.push(Article::of(letter, house.lanes));
+        Some(Article::of(letter, house.lanes))
     })
     .await?;
     if let Some(first) = changed.first() {
         let text = format!("{first} is not what was planned; plan anew. Nothing was done");
         return Err(failed("letter_changed", text).into());
     }
-    Ok((raw, articles))
+    Ok(Letters { raw, articles: found.all, expired: found.expired })
 }
 
 async fn preview(args: &Args, manifest: &Manifest, house: &House, before: Sums) -> anyhow::Result<ExitCode> {
@@ -267,16 +218,17 @@ fn report(
     manifest: &Manifest,
     progress: &Progress,
     nothing_to_do: bool,
-    sums: Sums,
+    stopped: Option<String>,
 ) -> anyhow::Result<ExitCode> {
+    let sums = sums(manifest, |letter| progress.ended(letter));
     if args.json {
-        let line = |(letter, how, why): (&Origin, Ended, _)| Line { letter: letter.to_string(), how, why };
-        let letters = progress.all().map(line).collect();
+        let letters = progress.all().map(|(letter, how, why)| Line { letter, how, why }).collect();
         out::json(&Report {
             manifest: &manifest.digest,
             reason: &progress.head.reason,
             actor: &progress.head.actor,
-            approved_by: progress.head.approved_by.as_deref(),
+            second: progress.head.second.as_ref(),
+            stopped: stopped.as_deref(),
             sums,
             sums_match: sums.fit(),
             not_acted_on: manifest.count - sums.planned,
@@ -287,26 +239,11 @@ fn report(
         if nothing_to_do {
             out::line("This manifest was replayed already; nothing was done now.");
         }
-        let fit = if sums.fit() { "the sums match" } else { "THE SUMS DO NOT MATCH: report this" };
-        out::line(format_args!("{}; {fit}", sums.words()));
-        if sums.planned < manifest.count {
-            out::line(format_args!("not acted on: {}", count(manifest.count - sums.planned, "letter")));
-        }
-        if sums.left > 0 {
-            out::line("Run the same command again for those that are left.");
+        for line in sums.report(manifest.count, "letter", stopped.as_deref()) {
+            out::line(line);
         }
     }
-    let well = sums.failed == 0 && sums.left == 0 && sums.fit();
-    Ok(if well { ExitCode::SUCCESS } else { ExitCode::from(out::FAILED) })
-}
-
-fn word(how: Ended) -> &'static str {
-    match how {
-        Ended::Done => "done",
-        Ended::Already => "already",
-        Ended::MovedOn => "moved on",
-        Ended::Failed => "failed",
-    }
+    Ok(sums.exit())
 }
 
 #[cfg(test)]
@@ -321,7 +258,8 @@ mod tests {
         letters.push(entry(topic, 6, Verdict::Poison));
         let plan = manifest(letters);
         let how = [Ended::Done, Ended::Done, Ended::Already, Ended::MovedOn, Ended::Failed];
-        let sums = Sums::of(&plan, |letter| how.get(usize::try_from(letter.offset).unwrap()).copied());
+        let sums =
+            sums(&plan, |letter| how.get(letter.rsplit('/').next()?.parse::<usize>().unwrap()).copied());
         let want = "planned 6 = done 2 + already 1 + moved on 1 + failed 1 + left 1";
         assert_eq!(sums.words(), want, "a letter that a replay does not act on is not planned");
         assert!(sums.fit());

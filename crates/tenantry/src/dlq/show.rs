@@ -9,11 +9,11 @@ use tenantry_contracts::time::rfc3339;
 use tenantry_contracts::{Origin, State, Time, Token, Topic};
 
 use super::article::{Article, Subject};
-use super::know::House;
 use super::mask;
-use super::past::Past;
 use super::read::{self, Scope};
 use super::verdict::{Judged, Verdict};
+use crate::frozen::house::House;
+use crate::frozen::past::Past;
 use crate::out;
 use crate::settings::Find;
 use crate::show::style::{Style, duration, wrap};

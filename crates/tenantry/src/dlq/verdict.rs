@@ -9,7 +9,7 @@ use tenantry_contracts::{Code, Fleet, RequestId, Time, Verb};
 use tenantry_saga::{Heard, Moment, Registry, RowState, Tenant, What};
 
 use super::article::{Article, Subject};
-use super::past::Past;
+use crate::frozen::past::Past;
 
 /// For how long the fleet remembers an id that it does not know; an older request is refused.
 const REMEMBERED_MS: i64 = 30 * 24 * 60 * 60 * 1000;
@@ -231,19 +231,10 @@ fn result(answer: &Answer, known: &Known<'_>) -> Judged {
     }
 }
 
-/// The operation that asks afresh what holds a tenant.
-pub(super) fn retry(tenant: &Tenant, id: RequestId, version: i64, actor: &str, reason: &str) -> Operation {
-    // Whatever happens in between, only what was seen is answered.
-    Operation {
-        expected_version: Some(version),
-        ..Operation::new(id, OperationVerb::Retry, Some(tenant.target()), actor, reason)
-    }
-}
-
 /// Whether the core itself would take up a retry.
 fn retry_applies(tenant: &Tenant, known: &Known<'_>) -> bool {
     let id = RequestId { source: "dlq".into(), id: "dlq".into() };
-    let operation = retry(tenant, id, tenant.version, "dlq", "dlq");
+    let operation = Operation::new(id, OperationVerb::Retry, Some(tenant.target()), "dlq", "dlq");
     let moment = Moment { now: known.now, paused_ms: 0, n: &mut i64::MAX.saturating_sub(1_000) };
     tenant.clone().hear(known.plans, moment, Heard::Operation(&operation)).is_ok()
 }

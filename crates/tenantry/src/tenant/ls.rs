@@ -120,7 +120,7 @@ impl Page {
     }
 }
 
-fn state(text: &str) -> Result<State, String> {
+pub(crate) fn state(text: &str) -> Result<State, String> {
     State::parse(&text.to_ascii_uppercase().replace('-', "_")).ok_or_else(|| {
         let all: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
         format!("no such state; there are {}", all.join(", "))

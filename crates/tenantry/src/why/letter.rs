@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tenantry_contracts::command::Question;
 use tenantry_contracts::time::rfc3339;
-use tenantry_contracts::{Code, Origin, Record, Slug, TenantId, Time, Topic};
+use tenantry_contracts::{Code, Origin, Record, Slug, TenantId, Time, Topic, letter};
 use tenantry_kafka::{Options, Read, Reader, Start};
 use tenantry_ports::Place;
 
@@ -96,20 +96,22 @@ async fn look(
     }
 }
 
+/// What the one reader of letters makes of it; of a record that is no letter of the fleet, where it lies and its key.
 fn read(record: &Record) -> Letter {
-    let text = |name: &str| record.header(name).map(plain);
-    let question = Question::of(record);
+    let letter = letter::Letter::read(record).ok();
+    let text = |of: fn(&letter::Letter) -> &String| {
+        letter.as_ref().map(|letter| plain(of(letter))).filter(|text| !text.is_empty())
+    };
+    let question = letter.as_ref().and_then(|letter| Question::of(&letter.record));
     let key = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok());
     Letter {
         lies: record.origin().to_string(),
-        was: text("dlq_letter_id"),
+        was: letter.as_ref().map(|letter| letter.id().to_string()),
         at: record.at,
-        code: record
-            .header("dlq_code")
-            .and_then(|text| Code::ALL.iter().copied().find(|code| code.as_str() == text)),
-        class: text("dlq_class"),
-        summary: text("dlq_summary"),
-        build: text("dlq_worker_build"),
+        code: letter.as_ref().and_then(|letter| letter.code),
+        class: text(|letter| &letter.class),
+        summary: text(|letter| &letter.summary),
+        build: text(|letter| &letter.build),
         row: question.as_ref().map(|question| question.row.to_string()),
         tenant: question.map(|question| question.tenant),
         slug: key.and_then(|key| Slug::parse(key).ok()),

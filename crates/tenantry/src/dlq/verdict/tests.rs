@@ -118,7 +118,7 @@ impl World {
 
     fn operate(&mut self, verb: OperationVerb) {
         let id = RequestId { source: "ada".into(), id: self.n.to_string() };
-        let mut operation = retry(&self.tenant, id, self.tenant.version, "ada", "INC-1");
+        let mut operation = retry(&self.tenant, id, self.tenant.version);
         operation.verb = verb;
         let moment = Moment { now: self.now, paused_ms: 0, n: &mut self.n };
         let told = self.tenant.hear(&self.plans, moment, Heard::Operation(&operation)).unwrap();
@@ -297,11 +297,17 @@ fn requests_and_operations_go_back_where_they_can_be_read_and_nothing_was_decide
 
     let world = World::new();
     let id = RequestId { source: "ada".into(), id: "1".into() };
-    let (headers, value) = retry(&world.tenant, id, 3, "ada", "INC-1").encode(Time(0)).unwrap();
+    let (headers, value) = retry(&world.tenant, id, 3).encode(Time(0)).unwrap();
     let operation = record(Topic::Operations, headers, &value);
     assert_eq!(verdict(&operation, Code::VersionUnknown, None, 0), Verdict::Replay);
     let refused = Some(EventKind::OperationRefused);
     assert_eq!(verdict(&operation, Code::VersionUnknown, refused, 0), Verdict::AlreadyApplied);
     let junk = record(Topic::Operations, Vec::new(), b"junk");
     assert_eq!(verdict(&junk, Code::NotJson, None, 0), Verdict::Poison);
+}
+
+/// The operation that asks afresh what holds a tenant.
+fn retry(tenant: &Tenant, id: RequestId, version: i64) -> Operation {
+    let operation = Operation::new(id, OperationVerb::Retry, Some(tenant.target()), "ada", "INC-1");
+    Operation { expected_version: Some(version), ..operation }
 }

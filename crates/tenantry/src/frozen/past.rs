@@ -1,4 +1,4 @@
-//! A tenant's past, folded for verdicts: which questions were asked, which answers were heard, what people decided.
+//! A tenant's past, folded for runs and verdicts: which questions were asked, which answers were heard, what people decided.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use tenantry_saga::{Registry, RowState, Tenant};
 use crate::show::timeline::{self, Told, Unreadable};
 
 /// A tenant and its history.
-pub(super) struct Past {
+pub(crate) struct Past {
     /// As it is now.
-    pub(super) tenant: Tenant,
+    pub(crate) tenant: Tenant,
     /// Row by row.
-    pub(super) told: Vec<Told>,
+    pub(crate) told: Vec<Told>,
     /// The answers that were heard. One row of the journal may ask several rows of the plan, with one token for all.
     heard: BTreeMap<(Token, String), Heard>,
     /// What people decided: the journal number of the row that took an operation up.
@@ -23,18 +23,18 @@ pub(super) struct Past {
 
 /// How a question ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(crate) struct Heard {
     /// The journal number of the row.
-    pub(super) n: i64,
+    pub(crate) n: i64,
     /// Why not; `None` for a yes.
-    pub(super) failed: Option<Code>,
+    pub(crate) failed: Option<Code>,
     /// Nobody answered: its time was up.
-    pub(super) silence: bool,
+    pub(crate) silence: bool,
 }
 
 impl Past {
     /// Folds the rows of one tenant, in order from its first. `None` where there are none.
-    pub(super) fn fold(rows: &[Row], plans: &Registry) -> Result<Option<Self>, Unreadable> {
+    pub(crate) fn fold(rows: &[Row], plans: &Registry) -> Result<Option<Self>, Unreadable> {
         let Some((tenant, told)) = timeline::tell(rows, plans)? else { return Ok(None) };
         let (mut heard, mut taken_up) = (BTreeMap::new(), BTreeMap::new());
         for (row, told) in rows.iter().zip(&told) {
@@ -53,17 +53,17 @@ impl Past {
     }
 
     /// The answer to a row's question with this token.
-    pub(super) fn heard(&self, row: &str, token: Token) -> Option<Heard> {
+    pub(crate) fn heard(&self, row: &str, token: Token) -> Option<Heard> {
         self.heard.get(&(token, row.to_owned())).copied()
     }
 
     /// The row that took this operation up.
-    pub(super) fn taken_up(&self, operation: &RequestId) -> Option<i64> {
+    pub(crate) fn taken_up(&self, operation: &RequestId) -> Option<i64> {
         self.taken_up.get(operation).copied()
     }
 
     /// The tokens under which this row was asked in this saga, in order.
-    pub(super) fn tokens(&self, saga: SagaId, row: &str, verb: &str) -> Vec<Token> {
+    pub(crate) fn tokens(&self, saga: SagaId, row: &str, verb: &str) -> Vec<Token> {
         let asked = |told: &&Told| {
             told.saga == Some(saga) && told.asks.iter().any(|asks| asks.row == row && asks.verb == verb)
         };
@@ -71,7 +71,7 @@ impl Past {
     }
 
     /// How far a row of a saga is: in the running one, or in the last that ended.
-    pub(super) fn row(&self, plans: &Registry, saga: SagaId, row: &str) -> Option<(&RowState, Option<Code>)> {
+    pub(crate) fn row(&self, plans: &Registry, saga: SagaId, row: &str) -> Option<(&RowState, Option<Code>)> {
         let running = self.tenant.saga.iter().chain(self.tenant.last.as_deref());
         let saga = running.into_iter().find(|have| have.id == saga)?;
         let at = plans.find(saga.kind, saga.version)?.index_of(row)?;
