@@ -46,7 +46,8 @@ async fn exactly_the_selected_tenants_are_sent_the_verb_through_a_kill_in_the_mi
     let late = slugs("quota", HELD[0], 1);
     ask(&topics, &ground, &late).await;
     let moved = "many-quota-3";
-    let (exit, retried) = night::said(&up, &["tenant", "retry", moved, "--reason", "INC-0", "--watch"]);
+    let (exit, retried) =
+        night::said(&up, &["tenant", "retry", moved, "--reason", "INC-0", "--yes", "--watch"]);
     assert_eq!(exit, 5, "held again: {retried}");
 
     // Mended. The run is killed in the middle, and run again.

@@ -81,9 +81,21 @@ async fn everything_happens(up: &Up, topics: &Topics) {
         let done = up.run(args);
         assert_eq!(done.status.code(), Some(exit), "{args:?}: {}", String::from_utf8_lossy(&done.stderr));
     };
-    run(&["tenant", "cancel", "late-one", "--reason", "too late for that"], 3);
-    run(&["tenant", "retry", "late-one", "--reason", "the mail server is back"], 0);
-    run(&["tenant", "approve", "gated-one", "--actor", "security_admin@platform.com", "--reason", "seen"], 0);
+    run(&["tenant", "cancel", "late-one", "--reason", "too late for that", "--yes"], 3);
+    run(&["tenant", "retry", "late-one", "--reason", "the mail server is back", "--yes"], 0);
+    run(
+        &[
+            "tenant",
+            "approve",
+            "gated-one",
+            "--actor",
+            "security_admin@platform.com",
+            "--reason",
+            "seen",
+            "--yes",
+        ],
+        0,
+    );
 }
 
 /// The fleet's own templates, one of them with a gate.

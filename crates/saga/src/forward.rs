@@ -240,7 +240,7 @@ impl Story<'_> {
 }
 
 /// Everything that the row waits for is done. A row that was not chosen passes on what it waits for itself.
-pub(crate) fn ready(plan: &Plan, saga: &Saga, row: u16) -> bool {
+fn ready(plan: &Plan, saga: &Saga, row: u16) -> bool {
     plan.rows[usize::from(row)].waits_for.iter().all(|name| {
         let Some(before) = plan.index_of(name) else { return false };
         match saga.rows.iter().find(|run| run.row == before) {

@@ -7,7 +7,7 @@ use tenantry_contracts::operation::Operation;
 use tenantry_contracts::{Code, Json, Observed, Refusal, RowName, State, Verb};
 
 use crate::change::By;
-use crate::forward::{past_pivot, ready};
+use crate::forward::past_pivot;
 use crate::hear::{Story, again, running};
 use crate::operate::made;
 use crate::view::output_of;
@@ -214,12 +214,13 @@ impl Story<'_> {
         chosen.filter(|_| step).map(|at| (plan, at as u16)).ok_or_else(unknown)
     }
 
-    /// Refuses to give a step up whose output a row that would be next cannot do without.
+    /// Refuses to give a step up whose output a later row cannot do without, as far as that can be told: a row that lacks
+    /// something else first says that.
     fn nobody_reads(&self, plan: &'static Plan, row: &RowName, change: &Change) -> Result<(), Refusal> {
         let mut after = self.tenant.clone();
         after.apply(0, self.now, 0, change);
         let Some(saga) = &after.saga else { return Ok(()) };
-        for run in saga.rows.iter().filter(|run| run.state == RowState::Idle && ready(plan, saga, run.row)) {
+        for run in saga.rows.iter().filter(|run| run.state == RowState::Idle) {
             let reader = &plan.rows[usize::from(run.row)];
             let What::Step { input, .. } = &reader.what else { continue };
             if let Err(failure) = input(&View { plan, saga })

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, batch, bench, capacity, demo, dlq, drill, evidence, explain, faults, keys, logs, migrate, operation, out, plan,
-    platform, request, serve, sim, tenant, top, topics, up, verify, why,
+    audit, batch, bench, capacity, demo, dlq, drill, evidence, explain, faults, keys, logs, migrate,
+    operation, out, plan, platform, request, serve, sim, tenant, top, topics, up, verify, why,
 };
 
 const EXITS: &str = "\

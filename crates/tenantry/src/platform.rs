@@ -38,6 +38,7 @@ enum What {
     Pause(Box<Brake>),
     /// Ask again what waited
     Resume(Box<Brake>),
+    AcceptRestore(Box<accept_restore::Args>),
 }
 
 /// Without --yes it only shows what it would do.
@@ -70,7 +71,6 @@ struct To {
     follow: Follow,
     #[command(flatten)]
     find: Find,
-    AcceptRestore(accept_restore::Args),
 }
 
 /// Runs one of them.
@@ -87,7 +87,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             let verb = OperationVerb::Resume(args.scope());
             every_lane(args.to, verb).await
         }
-        What::AcceptRestore(args) => accept_restore::run(args).await,
+        What::AcceptRestore(args) => accept_restore::run(*args).await,
     }
 }
 

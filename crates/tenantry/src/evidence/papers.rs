@@ -30,9 +30,9 @@ pub(super) fn of_tenant(
     receipts: Option<&Path>,
     now: tenantry_contracts::Time,
 ) -> anyhow::Result<()> {
-    let Found { tenant, told, plans, paused_ms } = found;
+    let Found { tenant, told, plans, paused_ms, stopped } = found;
     sheaf.lines("history.ndjson", told)?;
-    sheaf.json("state.json", &Sheet::of(tenant, plans, now, *paused_ms, told))?;
+    sheaf.json("state.json", &Sheet::of(tenant, plans, now, (*paused_ms, stopped), told))?;
     let decides =
         |what| matches!(what, AuditKind::GateOpened | AuditKind::GateDecided | AuditKind::GateEscalated);
     sheaf.lines("approvals.ndjson", told.iter().filter(|told| decides(told.what)))?;
