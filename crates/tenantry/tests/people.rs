@@ -188,7 +188,7 @@ fn people_ask_look_retry_cancel_and_verify() {
     let (exit, held) = fleet.run(&["request", "--name", "Held One", "--watch"]);
     assert!(exit == 5 && held.contains("■ HELD"), "{exit} {held}");
     let (_, sheet) = fleet.json(&["tenant", "show", "held-one"]);
-    let verbs = ["retry", "cancel", "skip database", "rerun <row>", "correct", "pause", "hold"];
+    let verbs = ["retry", "cancel", "rerun <row>", "correct", "pause", "hold"];
     assert_eq!(sheet["turn"]["verbs"], serde_json::json!(verbs), "{sheet}");
     let cancel = ["tenant", "cancel", "held-one", "--reason", "not wanted", "--yes"];
     let (exit, stale) = fleet.run(&[&cancel[..], &["--expect-version", "1"]].concat());
