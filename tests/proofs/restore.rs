@@ -75,7 +75,7 @@ async fn restored(elsewhere: bool) {
     assert!(exit == Some(2) && said.contains("second_is_actor"), "{exit:?} {said}");
     assert_eq!(readyz(up.running.http).0, 503, "nobody has decided yet");
     let (exit, said) = say(&["--second", "bob", "--yes"]);
-    assert!(exit == Some(0) && said.contains(&format!("lane {lane} goes on")), "{exit:?} {said}");
+    assert!(exit == Some(0) && said.contains(&format!("lane {lane}  taken up")), "{exit:?} {said}");
     ready(up.running.http).await;
 
     // What was never heard, by what the store knows, is heard again; and the fleet serves as before.

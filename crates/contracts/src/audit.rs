@@ -303,8 +303,6 @@ kinds! {
     EvidenceExported = "evidence.exported";
     /// Personal data was opened.
     OpeningsRead = "evidence.opened";
-    /// Another key signs from here on.
-    KeyRotated = "key.rotated";
 }
 
 #[cfg(test)]

@@ -55,22 +55,22 @@ struct Brake {
 
 /// How a verb about the fleet is said.
 #[derive(Debug, ClapArgs)]
-struct To {
+pub(crate) struct To {
     #[command(flatten)]
-    person: Person,
+    pub(crate) person: Person,
     /// The operation's id: the same id is done once in each lane [default: a fresh one]
     #[arg(long, env = "TENANTRY_OPERATION_ID")]
     id: Option<String>,
     /// Write the operations to a file instead, for `tenantry operation`
     #[arg(long, env = "TENANTRY_DRAFT", value_name = "FILE", conflicts_with = "yes")]
-    draft: Option<PathBuf>,
+    pub(crate) draft: Option<PathBuf>,
     /// Do it
     #[arg(long, env = "TENANTRY_YES")]
-    yes: bool,
+    pub(crate) yes: bool,
     #[command(flatten)]
     follow: Follow,
     #[command(flatten)]
-    find: Find,
+    pub(crate) find: Find,
 }
 
 /// Runs one of them.
@@ -98,7 +98,7 @@ impl Brake {
 }
 
 /// Says a verb to every lane, under an id of its own for each, which follows from the given one.
-async fn every_lane(to: To, verb: OperationVerb) -> anyhow::Result<ExitCode> {
+pub(crate) async fn every_lane(to: To, verb: OperationVerb) -> anyhow::Result<ExitCode> {
     let lanes = watch::lanes(&to.find.bus()?).await?;
     let id = to.id.unwrap_or_else(fresh_id);
     let of_lane = |lane: u16| {

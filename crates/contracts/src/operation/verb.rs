@@ -117,8 +117,6 @@ pub enum DeedKind {
     EvidenceExported,
     /// Personal data was opened.
     OpeningsRead,
-    /// Another key signs from here on.
-    KeyRotated,
 }
 
 impl DeedKind {
@@ -131,7 +129,6 @@ impl DeedKind {
             Self::BatchRun => AuditKind::BatchRun,
             Self::EvidenceExported => AuditKind::EvidenceExported,
             Self::OpeningsRead => AuditKind::OpeningsRead,
-            Self::KeyRotated => AuditKind::KeyRotated,
         }
     }
 }
