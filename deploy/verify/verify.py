@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verifies an evidence bundle without the program that made it: verify.py bundle.tar --key pub.pem [--known checkpoint.note]
-Exit codes: 0 ok, 1 tampered, 2 incomplete, 3 unknown key, 64 no Ed25519 library. README.md says what each code means."""
-import argparse, json, mmap
+Exit codes: 0 ok, 1 tampered, 2 incomplete, 3 unknown key, 64 nothing was tried. README.md says what each code means."""
+import argparse, json, mmap, sys
 from bundle import Wrong, lines, need, read, records, tar
 from signed import MANIFEST, checkpoints, key_ring, manifest, members_are_signed
 from tlog import b64, checkpoint, included, leaf, note, public, sha, sure
@@ -73,4 +73,8 @@ def main():
             return 2 if code in INCOMPLETE else 3 if code == "key_unknown" else 1
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        raise SystemExit(main())
+    except OSError as error:
+        print(f"file_unreadable: {error}", file=sys.stderr)
+        raise SystemExit(64)

@@ -120,6 +120,15 @@ pub(super) fn write(
         }
     })?;
     let heads = leaves.chains.heads();
+    let unsigned = |chain: &&String| heads.get(chain).is_none();
+    if let Some(chain) = wanted.chains.iter().flatten().find(unsigned) {
+        let text = format!(
+            "no checkpoint covers chain {chain} yet; the newest one was signed at {}, and the next comes within the \
+             minute: export again then",
+            last.0.time
+        );
+        return Err(Trouble::Passing(failed("not_signed_yet", text)));
+    }
     let (selection, indices) = selector.finish(heads)?;
     let mut tree = tree.written().map_err(Trouble::file(dir))?;
     let proofs = Proofs::make(first.0.size, last.0.size, &indices, |index| tree.leaf(index));
