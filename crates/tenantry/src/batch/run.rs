@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -14,7 +13,7 @@ use super::verb;
 use crate::frozen::entry::Audit;
 use crate::frozen::file;
 use crate::frozen::house::House;
-use crate::frozen::pace::{Pace, Rate, Ratio, positive};
+use crate::frozen::pace::Pacing;
 use crate::frozen::people::People;
 use crate::frozen::progress::{self, Ended, Progress};
 use crate::frozen::run;
@@ -37,15 +36,8 @@ pub(super) struct Args {
     /// The selection, as `tenantry batch plan -o` wrote it; the progress is kept beside it
     #[arg(short, long, env = "TENANTRY_BATCH_SELECTION", value_name = "FILE")]
     selection: PathBuf,
-    /// How many tenants are begun in a time, as in 5/s or 30/m
-    #[arg(long, env = "TENANTRY_BATCH_RATE", default_value = "5/s")]
-    rate: Rate,
-    /// Begin nothing new after so many failures in this run
-    #[arg(long, env = "TENANTRY_MAX_FAILURES", value_name = "N", default_value_t = 3, value_parser = positive)]
-    max_failures: usize,
-    /// Begin nothing new once such a part of those that ended in this run has failed, as in 0.2
-    #[arg(long, env = "TENANTRY_MAX_FAILURE_RATIO", value_name = "PART")]
-    max_failure_ratio: Option<Ratio>,
+    #[command(flatten)]
+    pacing: Pacing,
     /// Do it
     #[arg(long, env = "TENANTRY_YES")]
     yes: bool,
@@ -54,9 +46,6 @@ pub(super) struct Args {
     /// The second person answers for each cancelled tenant too: the fleet's limit of cancelled tenants in an hour is passed
     #[arg(long, env = "TENANTRY_BEYOND_LIMIT")]
     beyond_limit: bool,
-    /// How long each tenant's outcome is waited for, in seconds; what has none by then is left, and seen by the next run
-    #[arg(long, env = "TENANTRY_TIMEOUT_S", value_name = "SECONDS", default_value_t = 300)]
-    timeout_s: u64,
     /// Print one JSON document at the end instead of lines
     #[arg(long, env = "TENANTRY_JSON")]
     json: bool,
@@ -111,24 +100,16 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let style = Style::detect();
     let tell = |chosen: &Chosen, how: Ended, why: &str| {
         if !args.json {
-            let word = format!("{:<8}", how.as_str());
-            let word = if how == Ended::Failed { style.red(&word) } else { word };
-            out::line(format_args!("{word}  {}  {}", chosen.slug, style.dim(&out::plain(why))));
+            out::line(how.line(style, &chosen.slug, why));
         }
     };
     let mut progress = Progress::open(&args.selection, args.people.head(&selection.digest))?;
     let people = args.people.of(&progress.head)?;
     let audit = Audit { options: &house.options, people: &args.people, what: DeedKind::BatchRun, planned };
     audit.begin(&mut progress).await?;
-    let pace = Pace {
-        gap: args.rate.gap(),
-        most_failures: args.max_failures,
-        most_ratio: args.max_failure_ratio,
-        patience: Duration::from_secs(args.timeout_s),
-    };
     let sent =
         Sent { house: &house, selection: &selection, people, beyond_limit: args.beyond_limit, tell: &tell };
-    let ended = run::run(&sent, selection.runs(), pace, &house.options, &mut progress).await;
+    let ended = run::run(&sent, selection.runs(), args.pacing.pace(), &house.options, &mut progress).await;
     let stopped = audit.end(&mut progress, ended).await?;
     report(&args, &selection, &progress, stopped.as_deref())
 }
@@ -156,7 +137,7 @@ fn preview(args: &Args, selection: &Selection, house: &House) -> anyhow::Result<
     }
     let age = duration(house.now().since(selection.made));
     let left = count(before.left, "tenant");
-    out::line(format_args!("planned {age} ago; {left} to begin at {}", args.rate));
+    out::line(format_args!("planned {age} ago; {left} to begin at {}", args.pacing.rate));
     out::line("Nothing was done. Add --yes to do it.");
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -19,7 +18,7 @@ use super::verdict::Verdict;
 use crate::frozen::entry::Audit;
 use crate::frozen::file;
 use crate::frozen::house::House;
-use crate::frozen::pace::{Pace, Rate, Ratio, positive};
+use crate::frozen::pace::Pacing;
 use crate::frozen::people::People;
 use crate::frozen::progress::{self, Ended, Progress};
 use crate::frozen::run;
@@ -39,23 +38,13 @@ pub(super) struct Args {
     /// The manifest, as `tenantry dlq plan -o` wrote it; the progress is kept beside it
     #[arg(short, long, env = "TENANTRY_DLQ_MANIFEST", value_name = "FILE")]
     manifest: PathBuf,
-    /// How many letters are begun in a time, as in 5/s or 30/m
-    #[arg(long, env = "TENANTRY_DLQ_RATE", default_value = "5/s")]
-    rate: Rate,
-    /// Begin nothing new after so many failures in this run
-    #[arg(long, env = "TENANTRY_DLQ_MAX_FAILURES", value_name = "N", default_value_t = 3, value_parser = positive)]
-    max_failures: usize,
-    /// Begin nothing new once such a part of those that ended in this run has failed, as in 0.2
-    #[arg(long, env = "TENANTRY_MAX_FAILURE_RATIO", value_name = "PART")]
-    max_failure_ratio: Option<Ratio>,
+    #[command(flatten)]
+    pacing: Pacing,
     /// Do it
     #[arg(long, env = "TENANTRY_YES")]
     yes: bool,
     #[command(flatten)]
     people: People,
-    /// How long each letter's outcome is waited for, in seconds; what has none by then is left, and seen by the next run
-    #[arg(long, env = "TENANTRY_TIMEOUT_S", value_name = "SECONDS", default_value_t = 300)]
-    timeout_s: u64,
     /// Print one JSON document at the end instead of lines
     #[arg(long, env = "TENANTRY_JSON")]
     json: bool,
@@ -115,9 +104,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let style = Style::detect();
     let tell = |entry: &Entry, how: Ended, why: &str| {
         if !args.json {
-            let word = format!("{:<8}", how.as_str());
-            let word = if how == Ended::Failed { style.red(&word) } else { word };
-            out::line(format_args!("{word}  {}  {}", entry.letter, style.dim(&out::plain(why))));
+            out::line(how.line(style, &entry.letter, why));
         }
     };
     let (people, what) = (&args.people, DeedKind::DlqReplayed);
@@ -125,14 +112,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let first = people.of(&progress.head)?;
     let audit = Audit { options: &house.options, people, what, planned };
     audit.begin(&mut progress).await?;
-    let pace = Pace {
-        gap: args.rate.gap(),
-        most_failures: args.max_failures,
-        most_ratio: args.max_failure_ratio,
-        patience: Duration::from_secs(args.timeout_s),
-    };
     let answers = Answers { house: &house, manifest: &manifest, people: first, raw, expired, tell: &tell };
-    let ended = run::run(&answers, manifest.runs(), pace, &house.options, &mut progress).await;
+    let ended = run::run(&answers, manifest.runs(), args.pacing.pace(), &house.options, &mut progress).await;
     let stopped = audit.end(&mut progress, ended).await?;
     report(&args, &manifest, &progress, before.left == 0, stopped)
 }
@@ -200,13 +181,14 @@ async fn preview(args: &Args, manifest: &Manifest, house: &House, before: Sums) 
         out::line(format_args!("so far: {}", before.words()));
     }
     let age = house.now().since(manifest.made);
-    let takes =
-        i64::try_from(args.rate.gap().as_millis()).unwrap_or(i64::MAX).saturating_mul(before.left as i64);
+    let takes = i64::try_from(args.pacing.rate.gap().as_millis())
+        .unwrap_or(i64::MAX)
+        .saturating_mul(before.left as i64);
     out::line(format_args!(
         "planned {} ago; {} to begin at {}, in {} at least",
         duration(age),
         count(before.left, "letter"),
-        args.rate,
+        args.pacing.rate,
         duration(takes)
     ));
     out::line("Nothing was done. Add --yes to do it.");

@@ -4,6 +4,36 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::Args as ClapArgs;
+
+/// How a run goes, as a person says it.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Pacing {
+    /// How many are begun in a time, as in 5/s or 30/m
+    #[arg(long, env = "TENANTRY_RATE", default_value = "5/s")]
+    pub(crate) rate: Rate,
+    /// Begin nothing new after so many failures in this run
+    #[arg(long, env = "TENANTRY_MAX_FAILURES", value_name = "N", default_value_t = 3, value_parser = positive)]
+    max_failures: usize,
+    /// Begin nothing new once such a part of those that ended in this run has failed, as in 0.2
+    #[arg(long, env = "TENANTRY_MAX_FAILURE_RATIO", value_name = "PART")]
+    max_failure_ratio: Option<Ratio>,
+    /// How long each outcome is waited for, in seconds; what has none by then is left, and seen by the next run
+    #[arg(long, env = "TENANTRY_TIMEOUT_S", value_name = "SECONDS", default_value_t = 300)]
+    timeout_s: u64,
+}
+
+impl Pacing {
+    pub(crate) fn pace(&self) -> Pace {
+        Pace {
+            gap: self.rate.gap(),
+            most_failures: self.max_failures,
+            most_ratio: self.max_failure_ratio,
+            patience: Duration::from_secs(self.timeout_s),
+        }
+    }
+}
+
 /// So many in a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
@@ -76,7 +106,7 @@ impl FromStr for Ratio {
 }
 
 /// Reads a whole number from 1.
-pub(crate) fn positive(text: &str) -> Result<usize, String> {
+fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "write a whole number from 1".to_owned())
 }
 

@@ -2,6 +2,7 @@
 //! durable before the next thing happens. It is locked while a run works, so that there is one at a time on this machine.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use tenantry_contracts::operation::Actor;
 
 use super::sums::Sums;
-use crate::out::{Refused, failed};
+use crate::out::{self, Refused, failed};
+use crate::show::Style;
 
 /// What became of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +37,13 @@ impl Ended {
             Self::MovedOn => "moved on",
             Self::Failed => "failed",
         }
+    }
+
+    /// A line about an entry for which it ended so.
+    pub(crate) fn line(self, style: Style, entry: &impl Display, why: &str) -> String {
+        let word = format!("{:<8}", self.as_str());
+        let word = if self == Self::Failed { style.red(&word) } else { word };
+        format!("{word}  {entry}  {}", style.dim(&out::plain(why)))
     }
 }
 
