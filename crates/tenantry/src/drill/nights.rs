@@ -86,7 +86,7 @@ pub const NIGHTS: [Night; 10] = [
         hints: &[
             "tenantry capacity: which pool of which region is full",
             "more room is a decision of the platform's owners: they grant it (m)",
-            "tenantry tenant retry night-full",
+            "tenantry tenant retry night-full --yes",
         ],
         solution: &[Move::Mend, Move::Type("tenant retry night-full")],
         over: State::Active,
@@ -103,7 +103,7 @@ pub const NIGHTS: [Night; 10] = [
         hints: &[
             "tenantry why night-gate: whose turn is it?",
             "a security review is open; in this drill you may decide as the account eve",
-            "tenantry tenant approve night-gate --gate approval.security --actor eve",
+            "tenantry tenant approve night-gate --gate approval.security --actor eve --yes",
         ],
         solution: &[Move::Type("tenant approve night-gate --gate approval.security --actor eve")],
         over: State::Active,
@@ -120,7 +120,7 @@ pub const NIGHTS: [Night; 10] = [
         hints: &[
             "tenantry why night-leak: which attempt was not refused?",
             "its role (r_ and its id without hyphens) has a right that it must not have; psql on the database of the tenants",
-            "revoke usage on schema worker_policy from r_<id>; then tenantry tenant retry night-leak",
+            "revoke usage on schema worker_policy from r_<id>; then tenantry tenant retry night-leak --yes",
         ],
         solution: &[
             Move::Sql("revoke usage on schema worker_policy from r_{id}"),
@@ -139,8 +139,8 @@ pub const NIGHTS: [Night; 10] = [
         rests: State::Blocked,
         hints: &[
             "tenantry why night-no: who said no, and why",
-            "tenantry tenant retry night-no opens the gate again; it decides nothing",
-            "tenantry tenant approve night-no --gate approval.security --actor eve",
+            "tenantry tenant retry night-no --yes opens the gate again; it decides nothing",
+            "tenantry tenant approve night-no --gate approval.security --actor eve --yes",
         ],
         solution: &[
             Move::Type("tenant retry night-no"),
@@ -161,7 +161,7 @@ pub const NIGHTS: [Night; 10] = [
         hints: &[
             "tenantry why night-late: can it still be undone?",
             "it is behind the pivot: it only goes forward. Mend the cause (m)",
-            "tenantry tenant retry night-late",
+            "tenantry tenant retry night-late --yes",
         ],
         solution: &[Move::Mend, Move::Type("tenant retry night-late")],
         over: State::Active,
@@ -178,7 +178,7 @@ pub const NIGHTS: [Night; 10] = [
         hints: &[
             "tenantry why night-stuck: what remains?",
             "nothing else frees the slug than the undo itself. Mend the storage (m)",
-            "tenantry tenant retry night-stuck undoes what remains",
+            "tenantry tenant retry night-stuck --yes undoes what remains",
         ],
         solution: &[Move::Mend, Move::Type("tenant retry night-stuck")],
         over: State::RolledBack,
@@ -195,7 +195,7 @@ pub const NIGHTS: [Night; 10] = [
         hints: &[
             "tenantry why night-foreign: whose is it? Do not drop what you do not know",
             "its owner says: ours, from a test; keep it under another name. psql on the database of the tenants",
-            "alter schema t_<id> rename to kept_<id>; then tenantry tenant retry night-foreign",
+            "alter schema t_<id> rename to kept_<id>; then tenantry tenant retry night-foreign --yes",
         ],
         solution: &[
             Move::Sql("alter schema t_{id} rename to kept_{id}"),

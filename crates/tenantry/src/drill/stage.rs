@@ -209,7 +209,11 @@ impl Stage {
     async fn type_in(&self, line: &str) -> anyhow::Result<()> {
         let folder = self.running.places.outbox.parent().map(Path::to_path_buf).unwrap_or_default();
         let mut command = tokio::process::Command::new(std::env::current_exe()?);
-        command.args(line.split_whitespace()).args(["--reason", REASON]).arg("--data-dir").arg(folder);
+        command
+            .args(line.split_whitespace())
+            .args(["--reason", REASON, "--yes"])
+            .arg("--data-dir")
+            .arg(folder);
         let ended = command.stdin(Stdio::null()).stdout(Stdio::null()).status().await?;
         if ended.success() {
             return Ok(());
