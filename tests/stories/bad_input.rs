@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::{Code, Letter, Topic};
+use tenantry_contracts::operation::{Operation, OperationVerb, Scope};
+use tenantry_contracts::{Code, Letter, RequestId, Time, Topic};
 use tenantry_ports::{Outgoing, Place};
 use tenantry_tests::harness::{Ground, Topics, Up, request};
 
@@ -129,11 +130,26 @@ async fn each_bad_record_gets_its_code_and_delays_nobody() {
     };
     let command = Topic::Commands(tenantry_contracts::WorkerName::new("database"));
     let last = topics.binary("after-all", "after-all", &request("after-all", "After All"));
-    topics.publish(vec![junk(Topic::Results), junk(Topic::Operations), junk(command.clone()), last]).await;
+    let bad = vec![junk(Topic::Results), junk(Topic::Operations), junk(command.clone()), forgotten()];
+    topics.publish([bad, vec![last]].concat()).await;
     let answers = topics.outcomes(&["after-all".into()], Duration::from_secs(60)).await;
     assert!(answers["after-all"].iter().any(|event| event.event == EventKind::Provisioned));
+    ground.quiet(Duration::from_secs(60)).await;
+    let old = &topics.answers().await["long-ago"];
+    assert_eq!(old[0].refusal.as_ref().map(|refusal| refusal.code), Some(Code::RequestTooOld));
     let letters = topics.read(vec![Topic::DeadLetters(Box::new(command))]).await;
     assert_eq!(letters.len(), 1, "a command that cannot be read is a dead letter of its topic");
     assert_eq!(letters[0].value.as_deref(), Some(b"\xff\xfe junk".as_slice()));
     up.stop();
+}
+
+/// What a person said so long ago that nobody can know whether it was done: the whole lane is to stop.
+fn forgotten() -> Outgoing {
+    let id = RequestId { source: "/people".to_owned(), id: "long-ago".to_owned() };
+    let operation =
+        Operation::new(id, OperationVerb::Pause(Scope::Fleet), None, "ada", "a deploy of last year");
+    let (headers, value) = operation.encode(Time(1_600_000_000_000)).expect("JSON");
+    let place = Place { topic: Topic::Operations, partition: 1 };
+    let key = Some(Bytes::copy_from_slice(operation.key().as_bytes()));
+    Outgoing { place, key, headers, value: Some(value), tag: 0 }
 }

@@ -189,6 +189,11 @@ pub struct Target {
     pub tenant: Option<TenantId>,
 }
 
+/// When a person said it (`ce_time`), else when the record was written.
+pub fn said_at(record: &Record) -> Time {
+    envelope::read(record).ok().and_then(|envelope| envelope.attributes.time).unwrap_or(record.at)
+}
+
 /// A person's signature over an operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -3,12 +3,12 @@
 use sha2::{Digest, Sha256};
 use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::operation::{Deed, Operation, OperationVerb, Target};
+use tenantry_contracts::operation::{Deed, Operation, OperationVerb, Target, said_at};
 use tenantry_contracts::{Code, Lane, Record, Refusal, TenantId};
 use tenantry_ports::Entropy;
 use tenantry_saga::{By, Heard as Hears, Moment};
 
-use super::{Bug, Hearing, Stepped, reply};
+use super::{Bug, Hearing, REMEMBERED_MS, Stepped, reply};
 use crate::entry::Note;
 use crate::restored::Accepted;
 use crate::{letters, tell};
@@ -44,7 +44,13 @@ impl<E: Entropy> Hearing<'_, E> {
             return Ok(Stepped::Deferred);
         }
         let target = operation.target.as_ref().and_then(|target| self.target(target));
-        let taken = match self.options.operators.verified(operation) {
+        // Its id may have been forgotten: what was said long ago is not done now, whoever says it again.
+        let fresh = if self.now.since(said_at(record)) > REMEMBERED_MS {
+            Err(Refusal::new(Code::RequestTooOld, "the operation is older than ids are remembered"))
+        } else {
+            self.options.operators.verified(operation)
+        };
+        let taken = match fresh {
             Ok(verified) => self.take_up(record, &verified, target)?,
             Err(refusal) => Err(refusal),
         };
