@@ -270,11 +270,16 @@ impl Story<'_> {
     pub(crate) fn forward_state(&self, but: Option<u16>) -> State {
         let Some(saga) = &self.tenant.saga else { return self.tenant.state };
         let Some(plan) = self.plan() else { return self.tenant.state };
-        let gate = saga.rows.iter().enumerate().any(|(at, run)| {
-            Some(at as u16) != but
-                && matches!(run.state, RowState::Open { .. })
-                && matches!(plan.rows[usize::from(run.row)].what, What::Gate { .. })
-        });
-        if gate { State::Awaiting } else { running(saga.kind) }
+        forward_state(plan, saga, but)
     }
+}
+
+/// The state while a saga goes forward: a gate that is open, but for one, makes it wait for a person.
+pub(crate) fn forward_state(plan: &Plan, saga: &Saga, but: Option<u16>) -> State {
+    let gate = saga.rows.iter().enumerate().any(|(at, run)| {
+        Some(at as u16) != but
+            && matches!(run.state, RowState::Open { .. })
+            && matches!(plan.rows[usize::from(run.row)].what, What::Gate { .. })
+    });
+    if gate { State::Awaiting } else { running(saga.kind) }
 }

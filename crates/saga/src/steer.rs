@@ -7,8 +7,8 @@ use tenantry_contracts::operation::Operation;
 use tenantry_contracts::{Code, Json, Observed, Refusal, RowName, State, Verb};
 
 use crate::change::By;
-use crate::forward::past_pivot;
-use crate::hear::{Story, again, running};
+use crate::forward::{forward_state, past_pivot};
+use crate::hear::{Story, again};
 use crate::operate::made;
 use crate::view::output_of;
 use crate::{Change, Direction, Plan, RowState, Saga, Set, View, What, backward::depends};
@@ -190,13 +190,8 @@ impl Story<'_> {
         if parked.is_none() && saga.direction != Direction::Forward {
             change.direction = Some(Direction::Forward);
         }
-        let gate = saga.rows.iter().any(|run| {
-            matches!(run.state, RowState::Open { .. })
-                && matches!(plan.rows[usize::from(run.row)].what, What::Gate { .. })
-        });
-        let going = if gate { State::Awaiting } else { running(saga.kind) };
-        let of = saga.id;
-        self.forward(change.to(self.tenant.state, parked.unwrap_or(going)));
+        let (of, state) = (saga.id, parked.unwrap_or_else(|| forward_state(plan, saga, None)));
+        self.forward(change.to(self.tenant.state, state));
         self.keep(Some(of), inputs);
     }
 

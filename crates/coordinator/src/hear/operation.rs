@@ -118,15 +118,8 @@ impl<E: Entropy> Hearing<'_, E> {
     /// Somebody decided to go on with a store that was restored. Written before anything else is heard.
     pub(crate) fn restored(&mut self, accepted: &Accepted) -> Result<(), Bug> {
         let Accepted { record, operation, words } = accepted;
-        let note = Note {
-            request: Some(operation.id.clone()),
-            by: Some(Box::new(By::of(operation))),
-            words: Some(words.clone()),
-            ..Note::new(AuditKind::RestoreAccepted)
-        };
-        let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
-        answer.request = Some(operation.id.clone());
-        self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))?;
+        let note = Note { words: Some(words.clone()), ..Note::new(AuditKind::RestoreAccepted) };
+        self.taken_up(record, operation, note)?;
         let digest = Sha256::digest(record.value.as_deref().unwrap_or_default()).into();
         self.remember(record, &operation.id, &digest, None);
         Ok(())
@@ -134,15 +127,8 @@ impl<E: Entropy> Hearing<'_, E> {
 
     /// A lane that is served has everything that was published, or has gone on without it already.
     fn nothing_missing(&mut self, record: &Record, operation: &Operation) -> Result<(), Bug> {
-        let note = Note {
-            request: Some(operation.id.clone()),
-            by: Some(Box::new(By::of(operation))),
-            words: Some("accept-restore: nothing is missing in this lane".to_owned()),
-            ..Note::new(AuditKind::OperationAccepted)
-        };
-        let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
-        answer.request = Some(operation.id.clone());
-        self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))
+        let words = Some("accept-restore: nothing is missing in this lane".to_owned());
+        self.taken_up(record, operation, Note { words, ..Note::new(AuditKind::OperationAccepted) })
     }
 
     /// Writes a deed down in the lane's chain, also where it is about a tenant: its own chain grows by what happens to it.
@@ -154,13 +140,18 @@ impl<E: Entropy> Hearing<'_, E> {
         tenant: Option<TenantId>,
     ) -> Result<(), Bug> {
         let note = Note {
-            request: Some(operation.id.clone()),
             tenant,
-            by: Some(Box::new(By::of(operation))),
             commitment: Some(deed.digest.clone()),
             words: Some(deed.note.clone()),
             ..Note::new(deed.what.kind())
         };
+        self.taken_up(record, operation, note)
+    }
+
+    /// Writes in the lane's chain what a person's verb came to, with whoever is behind it, and answers that it was taken up.
+    pub(super) fn taken_up(&mut self, record: &Record, operation: &Operation, note: Note) -> Result<(), Bug> {
+        let by = Some(Box::new(By::of(operation)));
+        let note = Note { request: Some(operation.id.clone()), by, ..note };
         let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
         answer.request = Some(operation.id.clone());
         self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))

@@ -1,13 +1,12 @@
 //! A person stops a worker, or all of them, for this lane: nothing is asked of it from here on, and its open questions wait.
 
 use tenantry_contracts::audit::AuditKind;
-use tenantry_contracts::event::EventKind;
 use tenantry_contracts::operation::{Operation, Scope, Stopped};
 use tenantry_contracts::{Code, Record, Refusal};
 use tenantry_ports::Entropy;
-use tenantry_saga::{By, Heard as Hears, Moment};
+use tenantry_saga::{Heard as Hears, Moment};
 
-use super::{Bug, Hearing, reply};
+use super::{Bug, Hearing};
 use crate::entry::Note;
 
 impl<E: Entropy> Hearing<'_, E> {
@@ -21,7 +20,7 @@ impl<E: Entropy> Hearing<'_, E> {
             return Ok(Err(refused("is paused already", scope)));
         }
         self.lane.settle_all();
-        self.note_stop(record, operation, AuditKind::FleetPaused, scope).map(Ok)
+        self.taken_up(record, operation, noted(AuditKind::FleetPaused, scope)).map(Ok)
     }
 
     /// Asks everything afresh that stood open, with a new deadline.
@@ -34,7 +33,7 @@ impl<E: Entropy> Hearing<'_, E> {
         if !self.lane.row.stopped.go_on(scope) {
             return Ok(Err(refused("is not paused", scope)));
         }
-        self.note_stop(record, operation, AuditKind::FleetResumed, scope)?;
+        self.taken_up(record, operation, noted(AuditKind::FleetResumed, scope))?;
         let mut free = Stopped::default();
         free.stop(scope);
         let heard = self.heard(record);
@@ -50,24 +49,10 @@ impl<E: Entropy> Hearing<'_, E> {
         self.lane.settle_all();
         Ok(Ok(()))
     }
+}
 
-    fn note_stop(
-        &mut self,
-        record: &Record,
-        operation: &Operation,
-        what: AuditKind,
-        scope: &Scope,
-    ) -> Result<(), Bug> {
-        let note = Note {
-            request: Some(operation.id.clone()),
-            by: Some(Box::new(By::of(operation))),
-            words: Some(name(scope)),
-            ..Note::new(what)
-        };
-        let mut answer = reply(EventKind::OperationAccepted, self.now, record.origin());
-        answer.request = Some(operation.id.clone());
-        self.note(&self.heard(record), &note, Some((answer, operation.key().to_owned())))
-    }
+fn noted(what: AuditKind, scope: &Scope) -> Note {
+    Note { words: Some(name(scope)), ..Note::new(what) }
 }
 
 fn name(scope: &Scope) -> String {
