@@ -36,6 +36,11 @@ pub async fn publish(options: &Options, lane: u16, operation: &Operation) -> any
     Ok((ear, origin))
 }
 
+/// The lane that hears an operation: the home of its tenant, else lane 0.
+pub(crate) fn home(about: Option<&Target>, lanes: u16) -> u16 {
+    about.map_or(0, |target| Lane::of(&target.slug, lanes).0)
+}
+
 /// Has the fleet write a deed down: it stands in the audit when this returns. About a tenant, in the chain of its lane;
 /// else in that of lane 0. The same id is written down once.
 ///
@@ -48,10 +53,7 @@ pub async fn attest(
     about: Option<Target>,
     deed: Deed,
 ) -> anyhow::Result<Origin> {
-    let lane = match &about {
-        Some(target) => Lane::of(&target.slug, watch::lanes(options).await?).0,
-        None => 0,
-    };
+    let lane = home(about.as_ref(), watch::lanes(options).await?);
     let id = RequestId { source: source(), id: id.unwrap_or_else(fresh_id) };
     let operation = person.operation(id, OperationVerb::Attest(deed), about, None, None)?;
     written(options, lane, &operation).await

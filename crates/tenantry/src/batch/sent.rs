@@ -1,10 +1,8 @@
 //! How one tenant is sent the verb, and what became of it.
 
-use bytes::Bytes;
+use tenantry_contracts::Code;
 use tenantry_contracts::event::{Event, EventKind};
 use tenantry_contracts::operation::OperationVerb;
-use tenantry_contracts::{Code, Lane, Topic};
-use tenantry_ports::{Outgoing, Place};
 
 use super::selection::{Chosen, Selection};
 use super::verb;
@@ -66,15 +64,7 @@ impl Work for Sent<'_> {
         let limited = verb == OperationVerb::Cancel && !self.beyond_limit;
         let people = if limited { people.alone() } else { people };
         let operation = people.operation(id, verb, Some(chosen.target()), Some(chosen.version))?;
-        let (headers, value) = operation.encode(self.house.now())?;
-        let partition = Lane::of(&chosen.slug, self.house.lanes).0;
-        let record = Outgoing {
-            place: Place { topic: Topic::Operations, partition },
-            key: Some(Bytes::copy_from_slice(chosen.slug.as_str().as_bytes())),
-            headers,
-            value: Some(value),
-            tag: 0,
-        };
+        let record = self.house.record(&operation)?;
         one.ours = true;
         says.say(record).await?;
         Ok(Begun::Open(one))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use tenantry_contracts::event::{Event, EventKind};
 use tenantry_contracts::operation::OperationVerb;
-use tenantry_contracts::{Code, Lane, Letter, Origin, Record, Topic};
+use tenantry_contracts::{Code, Letter, Origin, Record};
 use tenantry_ports::{Outgoing, Place};
 
 use super::manifest::{Entry, Manifest};
@@ -118,15 +118,7 @@ impl Answers<'_> {
         // Whatever happens in between, only what was seen is answered.
         let operation =
             people.operation(id, OperationVerb::Retry, Some(past.tenant.target()), Some(version))?;
-        let slug = &past.tenant.request.slug;
-        let (headers, value) = operation.encode(self.house.now())?;
-        let record = Outgoing {
-            place: Place { topic: Topic::Operations, partition: Lane::of(slug, self.house.lanes).0 },
-            key: Some(Bytes::copy_from_slice(slug.as_str().as_bytes())),
-            headers,
-            value: Some(value),
-            tag: 0,
-        };
+        let record = self.house.record(&operation)?;
         one.ours = true;
         says.say(record).await?;
         Ok(Begun::Open(one))

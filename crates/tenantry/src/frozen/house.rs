@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::{Fleet, RequestId, TenantId, Time};
+use tenantry_contracts::operation::Operation;
+use tenantry_contracts::{Fleet, RequestId, TenantId, Time, Topic};
 use tenantry_kafka::Options;
-use tenantry_ports::Clock;
+use tenantry_ports::{Clock, Outgoing, Place};
 use tenantry_postgres::Queries;
 use tenantry_saga::{Registry, Rules, plans};
 
 use super::past::Past;
 use crate::clock::SystemClock;
+use crate::deed;
 use crate::out::failed;
 use crate::settings::Find;
 
@@ -44,6 +47,19 @@ impl House {
 
     pub(crate) fn now(&self) -> Time {
         self.clock.now()
+    }
+
+    /// An operation as a record, where it is heard.
+    pub(crate) fn record(&self, operation: &Operation) -> anyhow::Result<Outgoing> {
+        let (headers, value) = operation.encode(self.now())?;
+        let partition = deed::home(operation.target.as_ref(), self.lanes);
+        Ok(Outgoing {
+            place: Place { topic: Topic::Operations, partition },
+            key: Some(Bytes::copy_from_slice(operation.key().as_bytes())),
+            headers,
+            value: Some(value),
+            tag: 0,
+        })
     }
 
     /// A tenant, folded from its journal.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
+use tenantry_contracts::Code;
 use tenantry_contracts::operation::Operation;
-use tenantry_contracts::{Code, Lane};
 use tenantry_saga::{Rules, plans};
 use tokio::time::Instant;
 
@@ -41,10 +41,7 @@ pub(crate) struct Follow {
 /// Where the brokers cannot be reached or do not take it.
 pub(crate) async fn send(find: &Find, operation: &Operation, follow: &Follow) -> anyhow::Result<ExitCode> {
     let options = find.bus()?;
-    let lane = match &operation.target {
-        Some(target) => Lane::of(&target.slug, watch::lanes(&options).await?).0,
-        None => 0,
-    };
+    let lane = deed::home(operation.target.as_ref(), watch::lanes(&options).await?);
     let style = Style::detect();
     let mut screen = Screen::new(style);
     let mut story = Story::new(style, plans::all(Rules::default()), operation.id.clone(), follow.watch);
