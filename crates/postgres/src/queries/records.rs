@@ -83,6 +83,8 @@ impl TryFrom<JournalRecord> for Row {
     type Error = Error;
 
     fn try_from(row: JournalRecord) -> Result<Self, Error> {
+        let (entry, facts) =
+            unpack(&row.entry, &row.facts).ok_or_else(|| strange("journal.entry", "a format of storage"))?;
         Ok(Self {
             lane: lane(row.lane)?,
             n: row.n,
@@ -90,8 +92,8 @@ impl TryFrom<JournalRecord> for Row {
             seq: row.seq,
             prev_n: row.prev_n,
             at: Time(row.at),
-            entry: unpack(&row.entry).ok_or_else(|| strange("journal.entry", "a format of storage"))?,
-            facts: unpack(&row.facts).ok_or_else(|| strange("journal.facts", "a format of storage"))?,
+            entry,
+            facts,
         })
     }
 }

@@ -215,8 +215,9 @@ impl Rows {
         self.seq.push(row.seq);
         self.prev_n.push(row.prev_n);
         self.at.push(row.at.0);
-        self.entry.push(pack(&row.entry));
-        self.facts.push(pack(&row.facts));
+        let (entry, facts) = pack(&row.entry, &row.facts);
+        self.entry.push(entry);
+        self.facts.push(facts);
     }
 }
 

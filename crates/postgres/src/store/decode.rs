@@ -1,6 +1,5 @@
 //! From rows of a result to the ports' types. What does not read was written by somebody else, and is an error.
 
-use bytes::Bytes;
 use tenantry_contracts::operation::Stopped;
 use tenantry_contracts::{Environment, Lane, RequestId, Sealed, Slug, State, TenantId, Time};
 use tenantry_ports::{HeardAt, LaneRow, RequestRow, Row, StoreError, TenantRow};
@@ -45,6 +44,9 @@ pub(super) fn lane(row: &PgRow) -> Result<LaneRow, StoreError> {
 }
 
 pub(super) fn journal(row: &PgRow) -> Result<Row, StoreError> {
+    let (entry, facts) = unpack(get(row, 6)?, get(row, 7)?).ok_or_else(|| {
+        StoreError("a journal row is stored in a format that this program does not know".to_owned())
+    })?;
     Ok(Row {
         lane: lane_number(row, 0)?,
         n: get(row, 1)?,
@@ -52,15 +54,8 @@ pub(super) fn journal(row: &PgRow) -> Result<Row, StoreError> {
         seq: get(row, 3)?,
         prev_n: get(row, 4)?,
         at: Time(get(row, 5)?),
-        entry: unpacked(row, 6)?,
-        facts: unpacked(row, 7)?,
-    })
-}
-
-/// What a packed column holds.
-fn unpacked(row: &PgRow, column: usize) -> Result<Bytes, StoreError> {
-    unpack(get(row, column)?).ok_or_else(|| {
-        StoreError("a journal row is stored in a format that this program does not know".to_owned())
+        entry,
+        facts,
     })
 }
 
