@@ -175,3 +175,6 @@ fn varint_bytes(value: i64) -> usize {
 fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)) as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,3 +353,6 @@ impl Partition {
 pub(crate) fn pause(tries: u32) -> Duration {
     Duration::from_millis(50 << tries.min(5)).min(Duration::from_secs(1))
 }
+
+#[cfg(test)]
+mod tests;

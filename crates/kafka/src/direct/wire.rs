@@ -233,3 +233,6 @@ async fn connect(address: &str, family: Family) -> io::Result<TcpStream> {
     }
     Err(last)
 }
+
+#[cfg(test)]
+mod tests;
