@@ -8,8 +8,10 @@
 mod batch;
 mod core;
 mod driver;
+mod sasl;
 mod settings;
 mod shape;
+mod tls;
 mod verdict;
 mod wire;
 

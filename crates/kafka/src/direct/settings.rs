@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use tenantry_ports::BusError;
 
+use tokio_rustls::TlsConnector;
+
 use super::batch::Compression;
+use super::sasl::{Credentials, MECHANISMS};
+use super::tls;
 use crate::client::refused;
 use crate::options::Options;
 
@@ -64,7 +68,6 @@ impl Family {
 }
 
 /// What this producer goes by.
-#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// Where to begin.
     pub(crate) brokers: Vec<String>,
@@ -74,6 +77,8 @@ pub(crate) struct Settings {
     /// How long connecting may take.
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
+    pub(crate) tls: Option<TlsConnector>,
+    pub(crate) sasl: Option<Credentials>,
     /// What may wait.
     pub(crate) most_records: usize,
     pub(crate) most_bytes: usize,
@@ -91,9 +96,13 @@ impl Settings {
             family: Family::V4,
             timeout: options.timeout,
             compression: compression(&options.compression)?,
+            tls: None,
+            sasl: None,
             most_records: 100_000,
             most_bytes: 64 << 20,
         };
+        let (mut named, mut protocol) = (tls::Named::default(), "plaintext".to_owned());
+        let mut who = Credentials { mechanism: String::new(), user: String::new(), password: String::new() };
         for (name, value) in &options.properties {
             match name.as_str() {
                 "bootstrap.servers" | "metadata.broker.list" => settings.brokers = list(value),
@@ -111,11 +120,41 @@ impl Settings {
                 "queue.buffering.max.kbytes" => {
                     settings.most_bytes = number(name, value)?.saturating_mul(1 << 10);
                 }
+                "security.protocol" => protocol = value.to_lowercase(),
+                "sasl.mechanism" | "sasl.mechanisms" => who.mechanism = value.to_uppercase(),
+                "sasl.username" => who.user.clone_from(value),
+                "sasl.password" => who.password.clone_from(value),
+                "ssl.ca.location" => named.roots = Some(value.clone()),
+                "ssl.certificate.location" => named.certificate = Some(value.clone()),
+                "ssl.key.location" => named.key = Some(value.clone()),
+                "ssl.endpoint.identification.algorithm" => {
+                    named.any_name = match value.as_str() {
+                        "https" => false,
+                        "none" => true,
+                        _ => return Err(unknown(name, value)),
+                    }
+                }
                 _ if NO_MATTER
                     .iter()
                     .any(|known| known == name || known.ends_with('.') && name.starts_with(known)) => {}
                 _ => return Err(unknown(name, value)),
             }
+        }
+        let (tls, sasl) = match protocol.as_str() {
+            "plaintext" => (false, false),
+            "ssl" => (true, false),
+            "sasl_plaintext" => (false, true),
+            "sasl_ssl" => (true, true),
+            _ => return Err(unknown("security.protocol", &protocol)),
+        };
+        if tls {
+            settings.tls = Some(tls::connector(&named)?);
+        }
+        if sasl {
+            if !MECHANISMS.contains(&who.mechanism.as_str()) {
+                return Err(unknown("sasl.mechanism", &who.mechanism));
+            }
+            settings.sasl = Some(who);
         }
         if settings.brokers.is_empty() {
             return Err(refused("bus_settings", "there is no broker to begin with", "name one as host:port"));
@@ -150,11 +189,63 @@ fn number(name: &str, value: &str) -> Result<usize, BusError> {
 
 /// The value is not shown where it may be a secret.
 fn unknown(name: &str, value: &str) -> BusError {
-    let secret = name.contains("password") || name.contains("pem") || name.contains("sasl");
+    let secret = ["password", "secret", "pem"].iter().any(|word| name.contains(word));
     let value = if secret { "..." } else { value };
     refused(
         "bus_settings",
         format_args!("the direct producer does not know {name}={value}"),
         "leave it out, or use the producer of librdkafka",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(properties: &[(&str, &str)]) -> Result<Settings, String> {
+        let mut options = Options::new("one, SSL://two:9093", "f");
+        options.properties = properties.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        Settings::read(&options).map_err(|BusError(why)| why)
+    }
+
+    #[test]
+    fn what_is_known_is_taken() {
+        let settings = read(&[
+            ("compression.codec", "zstd"),
+            ("queue.buffering.max.kbytes", "64"),
+            ("acks", "0"),
+            ("fetch.min.bytes", "1"),
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanisms", "scram-sha-512"),
+            ("sasl.username", "me"),
+            ("sasl.password", "hidden"),
+        ]);
+        let settings = settings.unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(settings.brokers, ["one:9092", "two:9093"]);
+        assert_eq!((settings.compression, settings.most_bytes), (Compression::Zstd, 65_536));
+        assert!(settings.tls.is_none());
+        let who = settings.sasl.unwrap();
+        assert_eq!((who.mechanism.as_str(), who.user.as_str()), ("SCRAM-SHA-512", "me"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name_and_without_secrets() {
+        for (name, value) in [
+            ("compression.type", "gzip"),
+            ("security.protocol", "tls"),
+            ("security.protocol", "sasl_ssl"),
+            ("ssl.key.password", "hidden"),
+            ("transactional.id", "t"),
+            ("sasl.oauthbearer.client.secret", "hidden"),
+            ("debug", "all"),
+        ] {
+            let Err(why) = read(&[(name, value)]) else { panic!("{name} is taken") };
+            assert!(why.starts_with("bus_settings: ") && !why.contains("hidden"), "{why}");
+            assert!(why.contains(name) || why.contains("sasl.mechanism"), "{why}");
+        }
+        let Err(why) = read(&[("security.protocol", "ssl"), ("ssl.ca.location", "/nothing")]) else {
+            panic!("a file that is not there is taken")
+        };
+        assert!(why.contains("ssl.ca.location") && why.contains("/nothing"), "{why}");
+    }
 }

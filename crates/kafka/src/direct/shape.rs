@@ -9,6 +9,12 @@ pub(crate) fn check(bytes: &[u8], shape: &str) -> Option<()> {
     rest.tags()
 }
 
+/// Whether there can be `count` texts, four bytes of a number, in plain form: each takes two bytes at least.
+pub(crate) fn plain_texts(bytes: &[u8], count: &[u8]) -> Option<()> {
+    let count = i32::from_be_bytes(count.try_into().ok()?);
+    (i64::from(count) * 2 <= bytes.len() as i64).then_some(())
+}
+
 struct Rest<'a>(&'a [u8]);
 
 impl Rest<'_> {

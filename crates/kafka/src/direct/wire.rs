@@ -12,14 +12,14 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest, RequestHeader,
-    ResponseHeader, SaslAuthenticateRequest,
+    ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::settings::{Family, Settings};
-use super::shape;
+use super::{sasl, shape, tls};
 
 /// Far more than any answer here has. What is larger is no Kafka.
 const ANSWER_BYTES: usize = 16 << 20;
@@ -54,6 +54,11 @@ impl Spoken for ProduceRequest {
 impl Spoken for SaslAuthenticateRequest {
     const VERSION: i16 = 2;
     const ANSWER: &str = "hssl";
+}
+
+impl Spoken for SaslHandshakeRequest {
+    const VERSION: i16 = 1;
+    const ANSWER: &str = "";
 }
 
 /// What a broker must speak, apart from SASL, which only those need who use it.
@@ -120,9 +125,16 @@ impl Connection {
         let stream = connect(address, settings.family).await;
         let stream = stream.map_err(|error| Trouble::Passing(format!("{address}: {error}")))?;
         stream.set_nodelay(true)?;
+        let stream: Box<dyn Stream> = match &settings.tls {
+            Some(connector) => tls::wrap(connector, host(address), stream).await?,
+            None => Box::new(stream),
+        };
         let client = StrBytes::from_string(settings.client.clone());
-        let mut connection = Self { stream: Box::new(stream), client, correlation: 0 };
+        let mut connection = Self { stream, client, correlation: 0 };
         connection.agree(settings.timeout).await?;
+        if let Some(who) = &settings.sasl {
+            sasl::authenticate(&mut connection, who, settings.timeout).await?;
+        }
         Ok(connection)
     }
 
@@ -218,8 +230,19 @@ fn decode<R: Spoken>(mut frame: Bytes, correlation: i32) -> Result<R::Response, 
     if R::KEY == ApiKey::ApiVersions as i16 && frame.starts_with(&unsupported) {
         return Err(Trouble::Lasting(format!("bus_version: the broker is too old; {NEWER}")));
     }
-    shape::check(&frame, R::ANSWER).ok_or_else(|| unreadable("its fields do not fit its length"))?;
+    let fits = match R::KEY == ApiKey::SaslHandshake as i16 {
+        // The one answer that is not in flexible form: an error code, and a list of texts.
+        true => frame.get(2..6).and_then(|count| shape::plain_texts(&frame[6..], count)),
+        false => shape::check(&frame, R::ANSWER),
+    };
+    fits.ok_or_else(|| unreadable("its fields do not fit its length"))?;
     R::Response::decode(&mut frame, R::VERSION).map_err(|error| unreadable(&error.to_string()))
+}
+
+/// The name in an address, without brackets where it is one of IPv6.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 async fn connect(address: &str, family: Family) -> io::Result<TcpStream> {
