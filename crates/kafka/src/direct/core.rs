@@ -74,7 +74,8 @@ pub(crate) struct Core {
     reports: Vec<Delivered>,
     /// Room in the queue that the reports gave back.
     released: usize,
-    fatal: Option<String>,
+    /// The producer is spent: what there is to say of all that is still open.
+    fatal: Option<Delivery>,
 }
 
 #[derive(Debug)]
@@ -295,37 +296,32 @@ impl Core {
         }
     }
 
-    /// Nothing can be sent, and nothing was: all that waits is certainly not there.
+    /// The producer is spent before anything was sent: all that waits is certainly not there.
     pub(crate) fn refuse(&mut self, why: &str) {
-        self.fatal.get_or_insert_with(|| why.to_owned());
-        self.drop_all(Delivery::NotPersisted);
+        self.fatal.get_or_insert_with(|| Delivery::NotPersisted(why.to_owned()));
     }
 
     /// The producer is spent.
     pub(crate) fn fail(&mut self, why: &str) {
-        self.fatal.get_or_insert_with(|| why.to_owned());
+        self.fatal.get_or_insert_with(|| Delivery::PossiblyPersisted(why.to_owned()));
     }
 
-    /// What there is to report, with the room that it gives back in the queue; and why this was the end, if it was.
-    pub(crate) fn told(&mut self) -> (Vec<Delivered>, usize, Option<String>) {
-        if self.fatal.is_some() {
-            self.drop_all(Delivery::PossiblyPersisted);
+    /// What there is to report, with the room that it gives back in the queue; and, where the producer is spent, what
+    /// there is to say of everything else.
+    pub(crate) fn told(&mut self) -> (Vec<Delivered>, usize, Option<Delivery>) {
+        if let Some(delivery) = &self.fatal {
+            for partition in &mut self.partitions {
+                let sealed = partition.sealed.take().map(|batch| (batch.tags, batch.cost));
+                let drafts = partition.drafts.drain(..).map(|draft| (draft.tags, draft.cost));
+                for (tags, cost) in sealed.into_iter().chain(drafts) {
+                    self.released += cost;
+                    let report = |tag| Delivered { tag, delivery: delivery.clone() };
+                    self.reports.extend(tags.into_iter().map(report));
+                }
+            }
+            self.ready.clear();
         }
         (std::mem::take(&mut self.reports), std::mem::take(&mut self.released), self.fatal.clone())
-    }
-
-    fn drop_all(&mut self, delivery: impl Fn(String) -> Delivery) {
-        let why = self.fatal.clone().unwrap_or_default();
-        for partition in &mut self.partitions {
-            let sealed = partition.sealed.take().map(|batch| (batch.tags, batch.cost));
-            let drafts = partition.drafts.drain(..).map(|draft| (draft.tags, draft.cost));
-            for (tags, cost) in sealed.into_iter().chain(drafts) {
-                self.released += cost;
-                let report = |tag| Delivered { tag, delivery: delivery(why.clone()) };
-                self.reports.extend(tags.into_iter().map(report));
-            }
-        }
-        self.ready.clear();
     }
 }
 

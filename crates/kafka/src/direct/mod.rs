@@ -67,23 +67,21 @@ impl Shared {
         std::mem::take(&mut self.queue().waiting)
     }
 
-    /// Reports. Whoever hears of a report finds the room that it gave back, and at the end that it is the end: with
-    /// `spent` no more records are taken. What the task had not taken is reported as all that was open: who hears that
-    /// opens a new producer, which is what is wanted.
-    fn tell(&self, mut reports: Vec<Delivered>, bytes: usize, spent: Option<String>) {
-        if reports.is_empty() && spent.is_none() {
+    /// Reports. Whoever hears of a report finds the room that it gave back. With `end` no more records are taken, and it
+    /// is what there is to say of those that the task had not taken.
+    fn tell(&self, mut reports: Vec<Delivered>, bytes: usize, end: Option<Delivery>) {
+        if reports.is_empty() && end.is_none() {
             return;
         }
         let mut queue = self.queue();
         queue.records = queue.records.saturating_sub(reports.len());
         queue.bytes = queue.bytes.saturating_sub(bytes);
-        if let Some(why) = spent {
-            let report = |said: Said| Delivered {
-                tag: said.record.tag,
-                delivery: Delivery::PossiblyPersisted(why.clone()),
-            };
+        if let Some(delivery) = end {
+            let report = |said: Said| Delivered { tag: said.record.tag, delivery: delivery.clone() };
             reports.extend(queue.waiting.drain(..).map(report));
-            queue.spent.get_or_insert(why);
+            if let Delivery::PossiblyPersisted(why) | Delivery::NotPersisted(why) = delivery {
+                queue.spent.get_or_insert(why);
+            }
         }
         drop(queue);
         if !reports.is_empty() {

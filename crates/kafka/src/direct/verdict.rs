@@ -45,5 +45,5 @@ pub(crate) fn verdict(code: i16) -> Verdict {
 
 /// The error code as text.
 pub(crate) fn text(code: i16) -> String {
-    Code::try_from_code(code).map_or_else(String::new, |error| format!("{error:?} ({code}): {error}"))
+    Code::try_from_code(code).map_or_else(String::new, |error| format!("{error} ({code})"))
 }

@@ -14,7 +14,7 @@ fn bytes(most: usize) -> impl Strategy<Value = Bytes> {
 fn records() -> impl Strategy<Value = Vec<Said>> {
     let place = Place { topic: Topic::Requests, partition: 0 };
     let headers = prop::collection::btree_map("[a-z]{0,9}", bytes(100), 0..5);
-    let fields = (prop::option::of(bytes(200)), prop::option::of(bytes(20_000)), headers, 900..70_000_i64);
+    let fields = (prop::option::of(bytes(200)), prop::option::of(bytes(2_000)), headers, 900..70_000_i64);
     let record = fields.prop_map(move |(key, value, headers, time)| {
         let headers = headers.into_iter().collect();
         let record = Outgoing { place: place.clone(), key, headers, value, tag: 0 };
@@ -24,7 +24,7 @@ fn records() -> impl Strategy<Value = Vec<Said>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn records_come_back_and_take_no_more_than_was_measured(records in records()) {
         let mut draft = Draft::new(records[0].time);
