@@ -43,7 +43,6 @@ impl Bus for Kafka {
     }
 
     async fn producer(&self) -> Result<KafkaProducer, BusError> {
-        let options = self.options.clone();
-        beside(move || KafkaProducer::open(&options)).await
+        KafkaProducer::open(self.options.clone()).await
     }
 }

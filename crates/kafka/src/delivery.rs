@@ -20,10 +20,11 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    fn push(&self, report: Delivered) {
+    /// Adds reports, at least one.
+    pub(crate) fn extend(&self, reports: impl IntoIterator<Item = Delivered>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.push(report);
-        let first = waiting.len() == 1;
+        let first = waiting.is_empty();
+        waiting.extend(reports);
         drop(waiting);
         // One wake for many: whoever was woken takes all.
         if first {
@@ -65,7 +66,7 @@ impl ProducerContext for Saying {
             Ok(message) => Delivery::Acked(message.offset().max(-1)),
             Err((error, _)) => failed(error),
         };
-        self.0.push(Delivered { tag: tag as Tag, delivery });
+        self.0.extend([Delivered { tag: tag as Tag, delivery }]);
     }
 }
 

@@ -9,6 +9,17 @@ use rdkafka::ClientConfig;
 use tenantry_contracts::topic::LETTER_BYTES;
 use tenantry_ports::Group;
 
+/// Which producer there shall be. Both promise the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProducerKind {
+    /// The one of librdkafka: one request for each partition.
+    #[default]
+    Librdkafka,
+    /// Our own: one request for each broker carries all partitions that wait. It does not linger, and it refuses
+    /// properties of librdkafka that it does not know.
+    Direct,
+}
+
 /// How to reach Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -20,6 +31,8 @@ pub struct Options {
     pub client: String,
     /// librdkafka properties as they are, for TLS, SASL and anything else.
     pub properties: Vec<(String, String)>,
+    /// Which producer there shall be.
+    pub producer: ProducerKind,
     /// How long a producer gathers, in milliseconds. Zero sends at once; one is better only under saturation.
     pub linger_ms: u32,
     /// `none`, `lz4`, `zstd` ...
@@ -42,6 +55,7 @@ impl Options {
             fleet: fleet.into(),
             client: "tenantry".into(),
             properties: Vec::new(),
+            producer: ProducerKind::default(),
             linger_ms: 0,
             compression: "none".into(),
             session_timeout_ms: 6_000,

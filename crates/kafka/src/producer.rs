@@ -1,57 +1,38 @@
-//! The producer: idempotent, acknowledged by all replicas, never giving up by itself, acknowledgements counted.
+//! The producer: idempotent, acknowledged by all replicas, never giving up by itself. There are two kinds of it.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+mod librdkafka;
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use tenantry_ports::{BusError, Delivered, Outgoing, Producer, Refused};
 
-use crate::client::{put_away, refused};
-use crate::delivery::{Reports, Saying};
-use crate::options::Options;
+use self::librdkafka::RdProducer;
+use crate::client::beside;
+use crate::direct::DirectProducer;
+use crate::options::{Options, ProducerKind};
 use crate::record;
 
 /// A producer on Kafka.
-pub struct KafkaProducer {
-    client: Option<ThreadedProducer<Saying>>,
-    reports: Arc<Reports>,
-    /// Records that were queued, and whose reports were not taken yet.
-    open: usize,
+pub struct KafkaProducer(Kind);
+
+enum Kind {
+    Librdkafka(RdProducer),
+    Direct(DirectProducer),
 }
 
 impl KafkaProducer {
-    pub(crate) fn open(options: &Options) -> Result<Self, BusError> {
-        let reports = Arc::new(Reports::default());
-        let client = options
-            .saying()
-            .create_with_context(Saying(Arc::clone(&reports)))
-            .map_err(|error: KafkaError| refused("bus_settings", error, "correct the Kafka properties"))?;
-        Ok(Self { client: Some(client), reports, open: 0 })
+    pub(crate) async fn open(options: Options) -> Result<Self, BusError> {
+        let kind = match options.producer {
+            ProducerKind::Librdkafka => Kind::Librdkafka(beside(move || RdProducer::open(&options)).await?),
+            // Files are read here: the roots and keys of TLS.
+            ProducerKind::Direct => Kind::Direct(beside(move || DirectProducer::open(&options)).await?),
+        };
+        Ok(Self(kind))
     }
 
-    fn client(&self) -> &ThreadedProducer<Saying> {
-        self.client.as_ref().expect("only taken when the producer is dropped")
-    }
-
-    fn queue(&self, record: &Outgoing, tag: usize) -> Result<(), KafkaError> {
-        // librdkafka frees a record's room a moment after its report. Where all reports were taken, none would wake a
-        // sender that was told to wait for one; so that moment is spent here.
-        const MOMENT: Duration = Duration::from_secs(1);
-        let topic = record.place.topic.name();
-        let since = Instant::now();
-        loop {
-            let mut outgoing = BaseRecord::<[u8], [u8], usize>::with_opaque_to(&topic, tag)
-                .partition(i32::from(record.place.partition));
-            outgoing.key = record.key.as_deref();
-            outgoing.payload = record.value.as_deref();
-            outgoing.headers = record::headers(record);
-            let Err((error, _)) = self.client().send(outgoing) else { return Ok(()) };
-            let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
-            if !full || self.open > 0 || since.elapsed() > MOMENT {
-                return Err(error);
-            }
-            std::thread::yield_now();
+    /// How many requests with records were made so far, where that is known.
+    pub fn requests(&self) -> Option<u64> {
+        match &self.0 {
+            Kind::Librdkafka(_) => None,
+            Kind::Direct(producer) => Some(producer.requests()),
         }
     }
 }
@@ -65,36 +46,16 @@ impl Producer for KafkaProducer {
                 format!("too_large: {bytes} bytes for {}, at most {most}; send less", record.place.topic);
             return Err(Refused::Never(Box::new(record), why));
         }
-        let Ok(tag) = usize::try_from(record.tag) else {
-            return Err(Refused::Never(
-                Box::new(record),
-                "bus_tag: the tag does not fit; use smaller tags".into(),
-            ));
-        };
-        let error = match self.queue(&record, tag) {
-            Ok(()) => {
-                self.open += 1;
-                return Ok(());
-            }
-            Err(error) => error,
-        };
-        // A queue that is full with nothing in it is smaller than the record.
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) && self.open > 0 {
-            return Err(Refused::Full(Box::new(record)));
+        match &mut self.0 {
+            Kind::Librdkafka(producer) => producer.send(record),
+            Kind::Direct(producer) => producer.send(record, bytes),
         }
-        let fatal = self.client().client().fatal_error().map(|(_, text)| text).unwrap_or_default();
-        Err(Refused::Never(Box::new(record), format!("bus_refused: {error} {fatal}; open a new producer")))
     }
 
     async fn delivered(&mut self) -> Vec<Delivered> {
-        let reports = self.reports.take().await;
-        self.open = self.open.saturating_sub(reports.len());
-        reports
-    }
-}
-
-impl Drop for KafkaProducer {
-    fn drop(&mut self) {
-        put_away(self.client.take());
+        match &mut self.0 {
+            Kind::Librdkafka(producer) => producer.delivered().await,
+            Kind::Direct(producer) => producer.delivered().await,
+        }
     }
 }

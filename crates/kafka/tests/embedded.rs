@@ -3,10 +3,24 @@
 mod common;
 
 use common::World;
+use tenantry_kafka::ProducerKind;
 use tenantry_testkit::broker::Kind;
 
 async fn world() -> World {
-    World::new(Kind::Embedded.shared().await)
+    World::new(Kind::Embedded.shared().await, ProducerKind::Librdkafka)
 }
 
-all_promises!(world);
+async fn direct() -> World {
+    World::new(Kind::Embedded.shared().await, ProducerKind::Direct)
+}
+
+saying_promises!(world);
+hearing_promises!(world);
+
+mod direct_producer {
+    use super::direct;
+    use crate::{common, promises, saying_promises};
+
+    saying_promises!(direct);
+    promises!(direct, common::more: a_request_carries_all_partitions_that_wait);
+}

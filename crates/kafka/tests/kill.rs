@@ -9,6 +9,7 @@ use common::World;
 use common::more::{numbers, outgoing, read_all};
 use tempfile::TempDir;
 use tenantry_contracts::Topic;
+use tenantry_kafka::ProducerKind;
 use tenantry_ports::conformance::bus::BusWorld;
 use tenantry_ports::{Bus, Consumer, Delivery, Group, News, Place, Producer, Refused};
 use tenantry_testkit::broker::{AnyBroker, Kind};
@@ -18,21 +19,31 @@ const KILLS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_broker_may_be_killed() {
-    kill(Kind::Embedded).await;
+    kill(Kind::Embedded, ProducerKind::Librdkafka).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_broker_may_be_killed_under_the_direct_producer() {
+    kill(Kind::Embedded, ProducerKind::Direct).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apache_kafka_may_be_killed() {
-    kill(Kind::Apache).await;
+    kill(Kind::Apache, ProducerKind::Librdkafka).await;
 }
 
-async fn kill(kind: Kind) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apache_kafka_may_be_killed_under_the_direct_producer() {
+    kill(Kind::Apache, ProducerKind::Direct).await;
+}
+
+async fn kill(kind: Kind, producer: ProducerKind) {
     let dir = TempDir::new().expect("a folder can be made");
     let mut broker = AnyBroker::start(kind, dir.path()).await.expect("the broker starts");
-    let world = World::new(broker.bootstrap());
+    let world = World::new(broker.bootstrap(), producer);
     let topic = world.topic(2).await;
     let places = [0, 1].map(|partition| Place { topic: topic.clone(), partition });
-    let ear = tokio::spawn(hear(World::new(broker.bootstrap()), group(&world, &topic)));
+    let ear = tokio::spawn(hear(World::new(broker.bootstrap(), producer), group(&world, &topic)));
 
     let mut producer = world.bus().producer().await.expect("a producer can be opened");
     let mut acked = BTreeMap::new();

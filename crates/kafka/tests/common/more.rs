@@ -221,6 +221,31 @@ pub(crate) async fn a_full_queue_gives_the_record_back(world: &World) {
     assert_eq!(read_all(world, &place).await, numbers(0..1_000));
 }
 
+/// However many partitions wait, they go in one request: here the first is under way while the others gather.
+pub(crate) async fn a_request_carries_all_partitions_that_wait(world: &World) {
+    const PARTITIONS: u16 = 12;
+    let topic = world.topic(PARTITIONS).await;
+    let places: Vec<_> = (0..PARTITIONS).map(|partition| Place { topic: topic.clone(), partition }).collect();
+    let mut producer = world.bus().producer().await.unwrap();
+    for round in 0..2 {
+        let before = producer.requests().unwrap();
+        for place in &places {
+            for number in 0..10 {
+                producer.send(outgoing(place, round * 10 + number)).unwrap();
+            }
+        }
+        let mut waiting = 10 * usize::from(PARTITIONS);
+        while waiting > 0 {
+            waiting -= producer.delivered().await.len();
+        }
+        let made = producer.requests().unwrap() - before;
+        assert!((1..=2).contains(&made), "{made} requests for {PARTITIONS} partitions");
+    }
+    for place in &places {
+        assert_eq!(read_all(world, place).await, numbers(0..20));
+    }
+}
+
 /// What the broker refuses for good is named so; the producer is spent, and the next one works.
 pub(crate) async fn a_refusal_by_the_broker_is_not_persisted_and_spends_the_producer(world: &World) {
     let topic = world.missing();

@@ -80,7 +80,7 @@ impl Jars {
     /// One throw-away broker, whose classes go into the archive when it ends.
     async fn make_archive(&self, archive: &Path) -> anyhow::Result<()> {
         let dir = tempfile::Builder::new().prefix("tenantry-test-kafka-").tempdir()?;
-        let mut kafka = Kafka::make(self.clone(), dir.path(), 1).await?;
+        let mut kafka = Kafka::make(self.clone(), dir.path(), 1, false).await?;
         kafka.run(Archive::Make).await?;
         kafka.stop().await?;
         let new = self.folder.join("classes.jsa.new");

@@ -12,11 +12,13 @@ use tokio::sync::OnceCell;
 
 use self::jars::{Archive, Jars};
 use self::node::Node;
+use self::secure::Secure;
 use self::settings::{Place, properties};
 use crate::ports;
 
 mod jars;
 mod node;
+pub mod secure;
 mod settings;
 
 /// A Kafka cluster. Dropped, its processes are killed; its files stay in the folder that the caller gave.
@@ -42,7 +44,18 @@ impl Kafka {
     /// # Errors
     /// As [`Kafka::start`].
     pub async fn cluster(dir: &Path, nodes: usize) -> anyhow::Result<Kafka> {
-        let mut kafka = Self::make(Jars::ready().await?, dir, nodes).await?;
+        let mut kafka = Self::make(Jars::ready().await?, dir, nodes, false).await?;
+        kafka.run(Archive::Use).await?;
+        Ok(kafka)
+    }
+
+    /// One new node that has, beside its plain listener for administrators, one with TLS and SASL: PLAIN and SCRAM, for
+    /// the users of [`secure`].
+    ///
+    /// # Errors
+    /// As [`Kafka::start`].
+    pub async fn secured(dir: &Path) -> anyhow::Result<Kafka> {
+        let mut kafka = Self::make(Jars::ready().await?, dir, 1, true).await?;
         kafka.run(Archive::Use).await?;
         Ok(kafka)
     }
@@ -55,7 +68,7 @@ impl Kafka {
     pub async fn shared() -> &'static Kafka {
         let start = async {
             let dir = tempfile::Builder::new().prefix("tenantry-test-kafka-").tempdir()?;
-            let mut kafka = Self::make(Jars::ready().await?, dir.path(), 1).await?;
+            let mut kafka = Self::make(Jars::ready().await?, dir.path(), 1, false).await?;
             kafka.nodes.iter_mut().for_each(|node| node.remove_with_process = Some(dir.path().to_owned()));
             kafka.run(Archive::Use).await?;
             // From here on the guard of the node removes it.
@@ -74,6 +87,13 @@ impl Kafka {
         let all: Vec<String> =
             self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.place.port)).collect();
         all.join(",")
+    }
+
+    /// The address of the secure listener, and the root that its certificate is under; where there is one.
+    #[must_use]
+    pub fn secure(&self) -> Option<(String, PathBuf)> {
+        let secure = self.nodes.first()?.place.secure.as_ref()?;
+        Some((format!("127.0.0.1:{}", secure.port), secure.root.clone()))
     }
 
     /// Stops all nodes in order, as an upgrade would.
@@ -115,18 +135,19 @@ impl Kafka {
     }
 
     /// Formats the folders of new nodes.
-    async fn make(jars: Jars, dir: &Path, count: usize) -> anyhow::Result<Kafka> {
+    async fn make(jars: Jars, dir: &Path, count: usize, secure: bool) -> anyhow::Result<Kafka> {
         let dir = std::path::absolute(dir)?;
-        let ports = ports::free(2 * count).context("ports for Kafka")?;
-        let pairs = ports.chunks_exact(2).enumerate();
-        let places: Vec<Place> = pairs
-            .map(|(index, pair)| Place {
+        let ports = ports::free(3 * count).context("ports for Kafka")?;
+        let mut places = Vec::new();
+        for (index, three) in ports.chunks_exact(3).enumerate() {
+            places.push(Place {
                 id: index + 1,
-                port: pair[0],
-                controller_port: pair[1],
+                port: three[0],
+                controller_port: three[1],
+                secure: secure.then(|| Secure::make(three[2], &dir)).transpose()?,
                 directory: id(),
-            })
-            .collect();
+            });
+        }
         let voters: Vec<String> = places
             .iter()
             .map(|p| format!("{}@127.0.0.1:{}:{}", p.id, p.controller_port, p.directory))

@@ -15,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::jars::{Archive, Jars, no_java};
+use super::secure::Secure;
 use super::settings::Place;
 use crate::guard::Guard;
 
@@ -54,6 +55,9 @@ impl Node {
         java.args(["kafka.tools.StorageTool", "format", "-t", cluster, "-c"])
             .arg(self.dir.join("server.properties"));
         java.args(["--initial-controllers", voters]);
+        if self.place.secure.is_some() {
+            java.args(Secure::users());
+        }
         let done = tokio::process::Command::from(java).kill_on_drop(true).output().await.map_err(no_java)?;
         ensure!(
             done.status.success(),

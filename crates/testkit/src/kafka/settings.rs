@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::secure::Secure;
+
 /// Where a node of the cluster is.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
@@ -11,6 +13,8 @@ pub(super) struct Place {
     pub(super) port: u16,
     /// For the other controllers.
     pub(super) controller_port: u16,
+    /// Its listener with TLS and SASL, where there is one.
+    pub(super) secure: Option<Secure>,
     /// Names the controller's directory in the first quorum.
     pub(super) directory: String,
 }
@@ -20,14 +24,16 @@ pub(super) fn properties(place: &Place, all: &[Place], data: &Path) -> String {
     let (replicas, in_sync) = if all.len() >= 3 { (3, 2) } else { (1, 1) };
     let quorum: Vec<String> =
         all.iter().map(|place| format!("127.0.0.1:{}", place.controller_port)).collect();
+    let secure = place.secure.as_ref();
+    let listener = secure.map_or_else(String::new, |at| format!("SASL_SSL://127.0.0.1:{},", at.port));
     format!(
         "process.roles=broker,controller
 node.id={id}
 controller.quorum.bootstrap.servers={quorum}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners={listener}PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners={listener}PLAINTEXT://127.0.0.1:{port}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={data}
 
@@ -68,11 +74,12 @@ log.initial.task.delay.ms=1000
 log.segment.delete.delay.ms=1000
 log.retention.check.interval.ms=5000
 metadata.log.segment.bytes=8388608
-",
+{security}",
         id = place.id,
         port = place.port,
         controller_port = place.controller_port,
         quorum = quorum.join(","),
         data = data.display(),
+        security = secure.map_or_else(String::new, Secure::properties),
     )
 }
