@@ -3,6 +3,7 @@
 
 mod cpu;
 mod figures;
+mod house;
 mod limits;
 mod load;
 mod part;
@@ -65,6 +66,13 @@ pub struct SagaArgs {
     /// Leave the limit line out.
     #[arg(long)]
     no_limits: bool,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What every measurement of twelve-step sagas stands on.
+#[derive(Clone, Debug, ClapArgs)]
+struct Ground {
     /// Lanes (partitions) to make.
     #[arg(long, default_value_t = 4)]
     lanes: u16,
@@ -77,6 +85,10 @@ pub struct SagaArgs {
     /// The process id of that broker, to count its CPU time.
     #[arg(long)]
     broker_pid: Option<u32>,
+    /// DESTROYS RECORDS: first delete the topics on that broker which an earlier run has used, that is those of the
+    /// benchmark's own six workers and everything that a fleet shares: requests, operations, results, events and audit.
+    #[arg(long)]
+    delete_topics: bool,
     /// An empty database to use; without it a private PostgreSQL is started (fsync on).
     #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,

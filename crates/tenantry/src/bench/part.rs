@@ -29,12 +29,15 @@ pub(super) struct PartArgs {
     lanes: u16,
     #[arg(long, default_value_t = 0)]
     linger_ms: u32,
+    /// The static member id of a coordinator.
+    #[arg(long)]
+    member: Option<String>,
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
 /// The parts.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Part {
     /// The embedded broker.
     Broker,
@@ -89,6 +92,7 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
             let store = PgStore::connect(&args.database_url).await?;
             let options = tenantry_coordinator::Options {
                 batch: 2000,
+                member: args.member,
                 ..tenantry_coordinator::Options::new(FLEET, args.lanes, registry(), master)
             };
             let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));

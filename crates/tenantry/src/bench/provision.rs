@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use super::ProvisionArgs;
 use super::cpu::used;
 use super::figures::percentile;
+use super::house::{Folder, run_name};
 use super::load::{self, Pace, Work};
-use super::saga::{Folder, run_name};
 use crate::out;
 
 /// What came of it.

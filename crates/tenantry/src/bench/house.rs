@@ -1,0 +1,287 @@
+//! What every measurement stands on: a broker, a database, the fleet's topics, and the parts as processes of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tenantry_contracts::Topic;
+use tenantry_embedded_postgres::Cluster;
+use tenantry_kafka::{Options, Reader, Start, topics};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::Ground;
+use super::cpu::{Used, used};
+use super::load::{self, Outcome, Pace, Work};
+use super::part::{Part, kafka};
+use super::plan::workers;
+use super::steps::fails;
+use crate::fleet::Worker;
+use crate::out::usage;
+
+pub(super) const GENERATOR: &str = "generator";
+const POSTGRES: &str = "postgres";
+const BROKER: &str = "broker";
+/// What is not ours to make small.
+pub(super) const OUTSIDE: [&str; 3] = [GENERATOR, POSTGRES, BROKER];
+/// How long a part may take to start, and to end when it is told so.
+const PART_TAKES: Duration = Duration::from_secs(60);
+
+/// A process of the benchmark.
+struct Running {
+    name: String,
+    child: Child,
+}
+
+/// Starts a part and waits for its first line.
+async fn start(part: Part, name: &str, args: &[(&str, String)]) -> anyhow::Result<(Running, String)> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bench", "part", part.word()]);
+    for (flag, value) in args {
+        command.arg(flag).arg(value);
+    }
+    command.env_remove("TENANTRY_BROKERS").env_remove("TENANTRY_DATABASE_URL");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().with_context(|| format!("{name} could not be started"))?;
+    let out = child.stdout.take().context("a part without output")?;
+    let mut lines = BufReader::new(out).lines();
+    let line = tokio::time::timeout(PART_TAKES, lines.next_line()).await;
+    let line = line.ok().and_then(Result::ok).flatten().with_context(|| format!("{name} did not start"))?;
+    Ok((Running { name: name.to_owned(), child }, line))
+}
+
+/// Everything that is measured, and what it needs.
+pub(super) struct House {
+    pub(super) ground: Ground,
+    pub(super) options: Options,
+    pub(super) url: String,
+    pub(super) store: Store,
+    parts: Vec<Running>,
+    postgres: Option<u32>,
+    cluster: Option<Cluster>,
+    dir: Folder,
+}
+
+impl House {
+    /// Broker, database and topics, all of them unused.
+    pub(super) async fn open(ground: Ground) -> anyhow::Result<Self> {
+        let dir = Folder::new(ground.dir.clone())?;
+        let mut parts = Vec::new();
+        let brokers = match &ground.brokers {
+            Some(brokers) => brokers.clone(),
+            None => {
+                let data = dir.path().join("broker").display().to_string();
+                let (broker, address) = start(Part::Broker, BROKER, &[("--dir", data)]).await?;
+                parts.push(broker);
+                address
+            }
+        };
+        let options = kafka(&brokers, ground.linger_ms);
+        make_topics(&options, &ground).await?;
+        let (cluster, url) = match &ground.database_url {
+            Some(url) => (None, url.clone()),
+            None => {
+                let options = tenantry_embedded_postgres::Options::new(dir.path().join("postgres"));
+                let cluster = Cluster::start(options).await?;
+                cluster.create_database("bench").await?;
+                let url = cluster.url("bench");
+                (Some(cluster), url)
+            }
+        };
+        tenantry_postgres::migrate(&url).await?;
+        let store = Store::new(&url).await?;
+        if store.is_used().await? {
+            let text = "the database holds a fleet's store, which does not belong to new topics; give an empty database, \
+                        or another folder as --dir";
+            return Err(usage("bench_database_used", text).into());
+        }
+        let postgres = ground.postgres_pid.or_else(|| cluster.as_ref().map(Cluster::pid));
+        Ok(Self { ground, options, url, store, parts, postgres, cluster, dir })
+    }
+
+    /// Where a measurement may keep something.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts a part under a name.
+    pub(super) async fn start(&mut self, part: Part, name: &str) -> anyhow::Result<()> {
+        let mut told = vec![
+            ("--brokers", self.options.brokers.clone()),
+            ("--database-url", self.url.clone()),
+            ("--lanes", self.ground.lanes.to_string()),
+            ("--linger-ms", self.ground.linger_ms.to_string()),
+        ];
+        if part == Part::Coordinator {
+            told.push(("--member", format!("bench-{name}")));
+        }
+        self.parts.push(start(part, name, &told).await?.0);
+        Ok(())
+    }
+
+    /// Starts both processes of workers.
+    pub(super) async fn start_workers(&mut self) -> anyhow::Result<()> {
+        for part in [Part::WorkersA, Part::WorkersB] {
+            self.start(part, part.word()).await?;
+        }
+        Ok(())
+    }
+
+    /// Groups settle, connections open, statements are prepared: not part of any measurement.
+    pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
+        self.load("warm", Pace::Closed(64), 64).await.context("warm-up")?;
+        Ok(())
+    }
+
+    /// How long anything may take.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.ground.timeout_s)
+    }
+
+    /// Runs sagas to their end.
+    pub(super) async fn load(&self, run: &str, pace: Pace, sagas: u64) -> anyhow::Result<Outcome> {
+        let work = Work { request: load::document, fails };
+        load::run(&self.options, run, self.ground.lanes, sagas, pace, self.timeout(), work).await
+    }
+
+    /// What every process has used so far.
+    pub(super) fn used(&self) -> Vec<(String, Used)> {
+        let own =
+            self.parts.iter().filter_map(|part| Some((part.name.clone(), used(part.child.id()?, false))));
+        let broker = self.ground.broker_pid.map(|pid| (BROKER.to_owned(), used(pid, false)));
+        let store = self.postgres.map(|pid| (POSTGRES.to_owned(), used(pid, true)));
+        let generator = (GENERATOR.to_owned(), used(std::process::id(), false));
+        own.chain(broker).chain(store).chain([generator]).collect()
+    }
+
+    /// What grew by the work so far.
+    pub(super) async fn counted(&self) -> anyhow::Result<Counted> {
+        let (wal, rows) = self.store.counted().await?;
+        Ok(Counted { wal, rows, messages: written(&self.options).await? })
+    }
+
+    /// No part ended by itself.
+    pub(super) fn still_run(&mut self) -> anyhow::Result<()> {
+        for part in &mut self.parts {
+            if let Some(status) = part.child.try_wait()? {
+                bail!("{} ended during the run: {status}", part.name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends all parts, the broker last: the others still use it.
+    pub(super) async fn close(mut self) -> anyhow::Result<()> {
+        while self.parts.pop().is_some() {}
+        if let Some(cluster) = self.cluster.take() {
+            cluster.stop().await?;
+        }
+        Ok(())
+    }
+}
+
+/// The topics of the fleet, made anew where that was asked for. A run on another one's records would wait for ever: what
+/// lies on them is in no store that it has.
+async fn make_topics(options: &Options, ground: &Ground) -> anyhow::Result<()> {
+    if ground.delete_topics {
+        let missing = topics::check(options, &Worker::names()).await?;
+        let product = Worker::names().into_iter().map(Topic::Commands).find(|topic| {
+            !missing
+                .iter()
+                .any(|difference| difference.code == "topic_missing" && difference.topic == topic.name())
+        });
+        if let Some(topic) = product {
+            let text = format!(
+                "{topic} is there: these may be the topics of a fleet that is no benchmark; use another broker"
+            );
+            return Err(usage("bench_topics_foreign", text).into());
+        }
+        topics::delete(options, &Topic::all(&workers())).await?;
+    }
+    let report = topics::apply(options, &workers(), ground.lanes, 1).await?;
+    if let Some(difference) = report.differences.iter().find(|found| found.code == "topic_partitions") {
+        let text = format!("{difference}; or start with --delete-topics, which deletes what is on them");
+        return Err(usage("bench_topics_differ", text).into());
+    }
+    if written(options).await? > 0 {
+        let text = "the topics hold the records of another run, which the new database knows nothing of; start with \
+                    --delete-topics, which deletes them, or use another broker";
+        return Err(usage("bench_topics_used", text).into());
+    }
+    Ok(())
+}
+
+/// How many records were ever written to the topics.
+async fn written(options: &Options) -> anyhow::Result<i64> {
+    let places = Reader::places(options, Topic::all(&workers())).await?;
+    let reader = Reader::open(options, places, Start::End).await?;
+    Ok(reader.ends().values().sum())
+}
+
+/// What grows by the work.
+pub(super) struct Counted {
+    pub(super) wal: i64,
+    pub(super) rows: i64,
+    pub(super) messages: i64,
+}
+
+/// A name for this run's slugs: a database or topic that was used before does not answer for it.
+pub(super) fn run_name() -> String {
+    let millis = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis());
+    format!("{:x}", millis & 0xff_ffff_ffff)
+}
+
+/// The store, asked for what it has written.
+pub(super) struct Store(tokio_postgres::Client);
+
+impl Store {
+    async fn new(url: &str) -> anyhow::Result<Self> {
+        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
+        tokio::spawn(connection);
+        Ok(Self(client))
+    }
+
+    /// Whether some fleet has used it.
+    async fn is_used(&self) -> anyhow::Result<bool> {
+        Ok(self.0.query_one("select exists (select from lane)", &[]).await?.get(0))
+    }
+
+    /// Bytes of WAL, and rows of the journal.
+    async fn counted(&self) -> anyhow::Result<(i64, i64)> {
+        let sql =
+            "select (pg_current_wal_lsn() - '0/0')::bigint, coalesce((select sum(n) from lane), 0)::bigint";
+        let row = self.0.query_one(sql, &[]).await?;
+        Ok((row.get(0), row.get(1)))
+    }
+}
+
+/// A folder for the run, removed afterwards unless it was given.
+pub(super) struct Folder {
+    path: PathBuf,
+    ours: bool,
+}
+
+impl Folder {
+    pub(super) fn new(given: Option<PathBuf>) -> anyhow::Result<Self> {
+        let ours = given.is_none();
+        let path = given
+            .unwrap_or_else(|| std::env::temp_dir().join(format!("tenantry-bench-{}", std::process::id())));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self { path, ours })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
