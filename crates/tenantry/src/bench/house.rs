@@ -13,20 +13,25 @@ use tokio::process::{Child, Command};
 
 use super::Ground;
 use super::cpu::{Used, used};
-use super::load::{self, Outcome, Pace, Work};
+use super::fill::{Filled, fill};
+use super::load::{Load, Pace, Work};
 use super::part::{Part, kafka};
-use super::plan::workers;
+use super::plan::{FAILS_EVERY, workers};
 use super::steps::fails;
 use crate::fleet::Worker;
 use crate::out::usage;
 
 pub(super) const GENERATOR: &str = "generator";
+/// The first coordinator, or the only one.
+pub(super) const COORDINATOR: &str = "coordinator";
 const POSTGRES: &str = "postgres";
 const BROKER: &str = "broker";
 /// What is not ours to make small.
 pub(super) const OUTSIDE: [&str; 3] = [GENERATOR, POSTGRES, BROKER];
 /// How long a part may take to start, and to end when it is told so.
 const PART_TAKES: Duration = Duration::from_secs(60);
+/// How many tenants are an example of all: the last of them fails.
+const EXAMPLES: u64 = FAILS_EVERY;
 
 /// A process of the benchmark.
 struct Running {
@@ -57,6 +62,8 @@ pub(super) struct House {
     pub(super) options: Options,
     pub(super) url: String,
     pub(super) store: Store,
+    /// The finished tenants that were there before.
+    pub(super) filled: Option<Filled>,
     parts: Vec<Running>,
     postgres: Option<u32>,
     cluster: Option<Cluster>,
@@ -64,7 +71,7 @@ pub(super) struct House {
 }
 
 impl House {
-    /// Broker, database and topics, all of them unused.
+    /// Broker, database and topics, all of them unused; then as many finished tenants as were asked for.
     pub(super) async fn open(ground: Ground) -> anyhow::Result<Self> {
         let dir = Folder::new(ground.dir.clone())?;
         let mut parts = Vec::new();
@@ -97,7 +104,39 @@ impl House {
             return Err(usage("bench_database_used", text).into());
         }
         let postgres = ground.postgres_pid.or_else(|| cluster.as_ref().map(Cluster::pid));
-        Ok(Self { ground, options, url, store, parts, postgres, cluster, dir })
+        let mut house = Self { ground, options, url, store, filled: None, parts, postgres, cluster, dir };
+        if house.ground.finished > 0 {
+            house.filled = Some(house.fill().await.context("filling the store")?);
+        }
+        Ok(house)
+    }
+
+    /// A short life of the fleet, multiplied.
+    async fn fill(&mut self) -> anyhow::Result<Filled> {
+        self.start(Part::Coordinator, COORDINATOR).await?;
+        self.start_workers().await?;
+        self.load(work("example", EXAMPLES, Pace::Closed(EXAMPLES))).await?.finish().await?;
+        for name in [COORDINATOR, Part::WorkersA.word(), Part::WorkersB.word()] {
+            self.stop(name).await?;
+        }
+        fill(&self.url, self.ground.finished).await
+    }
+
+    fn take(&mut self, name: &str) -> anyhow::Result<Running> {
+        let at = self.parts.iter().position(|part| part.name == name);
+        Ok(self.parts.remove(at.with_context(|| format!("there is no {name}"))?))
+    }
+
+    /// Lets a part finish what it does, and go.
+    pub(super) async fn stop(&mut self, name: &str) -> anyhow::Result<()> {
+        let mut part = self.take(name)?;
+        drop(part.child.stdin.take());
+        let ended = tokio::time::timeout(PART_TAKES, part.child.wait()).await;
+        let status = ended.with_context(|| format!("{name} does not end"))??;
+        if !status.success() {
+            bail!("{name} ended badly: {status}");
+        }
+        Ok(())
     }
 
     /// Where a measurement may keep something.
@@ -130,7 +169,7 @@ impl House {
 
     /// Groups settle, connections open, statements are prepared: not part of any measurement.
     pub(super) async fn warm_up(&self) -> anyhow::Result<()> {
-        self.load("warm", Pace::Closed(64), 64).await.context("warm-up")?;
+        self.load(work("warm", 64, Pace::Closed(64))).await?.finish().await.context("warm-up")?;
         Ok(())
     }
 
@@ -139,10 +178,9 @@ impl House {
         Duration::from_secs(self.ground.timeout_s)
     }
 
-    /// Runs sagas to their end.
-    pub(super) async fn load(&self, run: &str, pace: Pace, sagas: u64) -> anyhow::Result<Outcome> {
-        let work = Work { request: load::document, fails };
-        load::run(&self.options, run, self.ground.lanes, sagas, pace, self.timeout(), work).await
+    /// Sagas of twelve steps, about to begin.
+    pub(super) async fn load(&self, work: Work) -> anyhow::Result<Load> {
+        Load::open(&self.options, self.ground.lanes, self.timeout(), work).await
     }
 
     /// What every process has used so far.
@@ -217,6 +255,11 @@ async fn written(options: &Options) -> anyhow::Result<i64> {
     let places = Reader::places(options, Topic::all(&workers())).await?;
     let reader = Reader::open(options, places, Start::End).await?;
     Ok(reader.ends().values().sum())
+}
+
+/// Sagas of twelve steps, one in twenty of which must fail.
+pub(super) fn work(run: &str, sagas: u64, pace: Pace) -> Work {
+    Work { fails, ..Work::new(run, sagas, pace) }
 }
 
 /// What grows by the work.

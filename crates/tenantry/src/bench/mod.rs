@@ -3,6 +3,8 @@
 
 mod cpu;
 mod figures;
+mod fill;
+mod gaps;
 mod house;
 mod limits;
 mod load;
@@ -92,6 +94,10 @@ struct Ground {
     /// An empty database to use; without it a private PostgreSQL is started (fsync on).
     #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// Fill the store with so many finished tenants first: the rows of a few real ones, as often. The audit topic is not
+    /// filled: the fleet reads no tenant's chain there.
+    #[arg(long, default_value_t = 0, value_name = "TENANTS")]
+    finished: u64,
     /// The process id of that server's postmaster, to count its CPU time.
     #[arg(long)]
     postgres_pid: Option<u32>,

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::figures::{Figures, Limits, Process, Report, percentile};
-use super::house::{Counted, GENERATOR, House, OUTSIDE, run_name};
+use super::house::{COORDINATOR, Counted, GENERATOR, House, OUTSIDE, run_name, work};
 use super::load::{self, Pace};
 use super::part::Part;
 use super::{Case, SagaArgs, limits, print};
@@ -22,7 +22,7 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
     } else {
         limits::take(&house.url, &house.options, house.dir()).await?
     };
-    house.start(Part::Coordinator, "coordinator").await?;
+    house.start(Part::Coordinator, COORDINATOR).await?;
     house.start_workers().await?;
     house.warm_up().await?;
     let mut report = Report {
@@ -32,6 +32,7 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
         linger_ms: args.ground.linger_ms,
         repeats: usize::from(args.repeat),
         limits,
+        finished: house.filled.clone(),
         ..Report::default()
     };
     for case in args.cases.clone() {
@@ -70,7 +71,7 @@ async fn measure(house: &mut House, args: &SagaArgs, case: Case) -> anyhow::Resu
         Case::Rate => (Pace::Rate(args.rate), (args.rate * RATE_FOR_S) as u64),
     };
     let before = (house.used(), house.counted().await?);
-    let outcome = house.load(&run_name(), pace, sagas).await?;
+    let outcome = house.load(work(&run_name(), sagas, pace)).await?.finish().await?;
     let after = (house.used(), house.counted().await?);
     house.still_run()?;
     let per_saga = |of: fn(&Counted) -> i64| (of(&after.1) - of(&before.1)) as f64 / sagas as f64;
