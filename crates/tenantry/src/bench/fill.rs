@@ -4,6 +4,7 @@
 //! rows, its request, its key, its fences. Ids are as the coordinator makes them, lanes are the slugs' homes, and each
 //! lane's numbers go on without a gap, so that it is taken over like any other.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -30,6 +31,17 @@ pub(super) struct Filled {
     /// Of all tables with their indexes.
     pub(super) bytes: u64,
     pub(super) took_s: f64,
+}
+
+impl fmt::Display for Filled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenants, rows, took_s, .. } = self;
+        let gigabytes = self.bytes as f64 / 1e9;
+        write!(
+            f,
+            "finished tenants in the store: {tenants} with {rows} journal rows, {gigabytes:.2} GB in all; filled in {took_s:.0} s"
+        )
+    }
 }
 
 /// What there is to multiply, by number: tenants, their rows in order, the prefixes of their fences.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use tenantry_contracts::Topic;
@@ -10,12 +10,13 @@ use tenantry_embedded_postgres::Cluster;
 use tenantry_kafka::{Options, Reader, Start, topics};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 use super::Ground;
 use super::cpu::{Used, used};
 use super::fill::{Filled, fill};
 use super::load::{Load, Pace, Work};
-use super::part::{Part, kafka};
+use super::part::{Part, Stands, kafka};
 use super::plan::{FAILS_EVERY, workers};
 use super::steps::fails;
 use crate::fleet::Worker;
@@ -37,6 +38,8 @@ const EXAMPLES: u64 = FAILS_EVERY;
 struct Running {
     name: String,
     child: Child,
+    /// How it stands, if it is a coordinator.
+    stands: watch::Receiver<Stands>,
 }
 
 /// Starts a part and waits for its first line.
@@ -53,7 +56,16 @@ async fn start(part: Part, name: &str, args: &[(&str, String)]) -> anyhow::Resul
     let mut lines = BufReader::new(out).lines();
     let line = tokio::time::timeout(PART_TAKES, lines.next_line()).await;
     let line = line.ok().and_then(Result::ok).flatten().with_context(|| format!("{name} did not start"))?;
-    Ok((Running { name: name.to_owned(), child }, line))
+    let (stand, stands) = watch::channel(Stands::default());
+    // Whatever it says is read: it must not wait for us.
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            if let Ok(now) = serde_json::from_str(&line) {
+                stand.send_replace(now);
+            }
+        }
+    });
+    Ok((Running { name: name.to_owned(), child, stands }, line))
 }
 
 /// Everything that is measured, and what it needs.
@@ -62,6 +74,8 @@ pub(super) struct House {
     pub(super) options: Options,
     pub(super) url: String,
     pub(super) store: Store,
+    /// Coordinators tell how they stand. Not where they are measured: telling costs time.
+    pub(super) watched: bool,
     /// The finished tenants that were there before.
     pub(super) filled: Option<Filled>,
     parts: Vec<Running>,
@@ -104,7 +118,8 @@ impl House {
             return Err(usage("bench_database_used", text).into());
         }
         let postgres = ground.postgres_pid.or_else(|| cluster.as_ref().map(Cluster::pid));
-        let mut house = Self { ground, options, url, store, filled: None, parts, postgres, cluster, dir };
+        let mut house =
+            Self { ground, options, url, store, filled: None, watched: false, parts, postgres, cluster, dir };
         if house.ground.finished > 0 {
             house.filled = Some(house.fill().await.context("filling the store")?);
         }
@@ -154,9 +169,41 @@ impl House {
         ];
         if part == Part::Coordinator {
             told.push(("--member", format!("bench-{name}")));
+            told.push(("--watched", self.watched.to_string()));
         }
         self.parts.push(start(part, name, &told).await?.0);
         Ok(())
+    }
+
+    /// Ends a part as a failing machine would.
+    pub(super) async fn kill(&mut self, name: &str) -> anyhow::Result<()> {
+        Ok(self.take(name)?.child.kill().await?)
+    }
+
+    /// Waits until the coordinators, which are watched, taken together stand as is wanted.
+    pub(super) async fn until(&mut self, wanted: impl Fn(&Stands) -> bool) -> anyhow::Result<()> {
+        let end = Instant::now() + self.timeout();
+        loop {
+            let all = self.parts.iter().map(|part| *part.stands.borrow());
+            let stands = all.fold(Stands::default(), |sum, one| Stands {
+                lanes: sum.lanes + one.lanes,
+                tenants: sum.tenants + one.tenants,
+            });
+            if wanted(&stands) {
+                return Ok(());
+            }
+            self.still_run()?;
+            if Instant::now() > end {
+                bail!("after {:?} the coordinators still stand at {stands:?}", self.timeout());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Resident memory of a part, in MiB.
+    pub(super) fn rss_of(&self, name: &str) -> f64 {
+        let pid = self.parts.iter().find(|part| part.name == name).and_then(|part| part.child.id());
+        pid.map_or(0.0, |pid| used(pid, false).rss_mib)
     }
 
     /// Starts both processes of workers.

@@ -12,6 +12,7 @@ mod part;
 mod plan;
 mod print;
 mod provision;
+mod recover;
 mod saga;
 mod steps;
 
@@ -33,6 +34,8 @@ enum What {
     Saga(Box<SagaArgs>),
     /// The product's own plan on real steps: how many tenants a second are really made.
     Provision(ProvisionArgs),
+    /// A coordinator is killed while all tenants are on their way: how long until its successor has them all
+    Recover(RecoverArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -68,6 +71,16 @@ pub struct SagaArgs {
     /// Leave the limit line out.
     #[arg(long)]
     no_limits: bool,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench recover` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct RecoverArgs {
+    /// How many tenants are on their way.
+    #[arg(long, default_value_t = 10_000)]
+    tenants: u64,
     #[command(flatten)]
     ground: Ground,
 }
@@ -164,6 +177,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Saga(args) => saga::run(*args).await?,
         What::Provision(args) => provision::run(args).await?,
+        What::Recover(args) => recover::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,6 @@
 //! What a person reads: the limit line, the cases, and how they stand against what was kept.
 
 use super::figures::{Figures, Limits, Report};
-use super::fill::Filled;
 use crate::out;
 use crate::show::{Style, table};
 
@@ -15,7 +14,7 @@ pub(super) fn report(report: &Report, baseline: Option<&Report>) {
         out::line(limit_line(&report.limits));
     }
     if let Some(filled) = &report.finished {
-        out::line(filled_line(filled));
+        out::line(filled);
     }
     for figures in &report.cases {
         out::line("");
@@ -60,17 +59,6 @@ fn head(figures: &Figures) -> String {
     format!(
         "{}: {} sagas{how}, {} active, {} rolled back",
         figures.case, figures.sagas, figures.active, figures.rolled_back
-    )
-}
-
-/// What was in the store before.
-pub(super) fn filled_line(filled: &Filled) -> String {
-    format!(
-        "finished tenants in the store: {} with {} journal rows, {:.2} GB in all; filled in {:.0} s",
-        filled.tenants,
-        filled.rows,
-        filled.bytes as f64 / 1e9,
-        filled.took_s
     )
 }
 
