@@ -19,6 +19,8 @@ use crate::probe::Probe;
 
 /// With so many replicas a topic survives the loss of one broker, and must not acknowledge with less than two.
 const SAFE: usize = 3;
+/// How long the brokers may take until what was made or deleted shows.
+const SETTLES: Duration = Duration::from_secs(30);
 
 /// How a topic is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,38 @@ pub async fn check(options: &Options, workers: &[WorkerName]) -> Result<Vec<Diff
     let found = admin.found().await?;
     let lanes = found.get(&Topic::Requests.name()).map(|shape| shape.partitions);
     admin.differences(&Topic::all(workers), &found, lanes).await
+}
+
+/// Deletes those of these topics that exist, with every record in them, and waits until they are gone.
+///
+/// # Errors
+/// Where the brokers cannot be reached, refuse, or still know of one after half a minute.
+pub async fn delete(options: &Options, topics: &[Topic]) -> Result<(), BusError> {
+    let admin = Admin::open(options)?;
+    let found = admin.found().await?;
+    let names: Vec<String> = topics.iter().map(Topic::name).filter(|name| found.contains_key(name)).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+    let deleted = admin
+        .client()
+        .delete_topics(&asked, &admin.options())
+        .await
+        .map_err(|error| unreachable(&admin.brokers, error))?;
+    for result in deleted {
+        match result {
+            Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+            Err((name, RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                return Err(refused("topic_forbidden", name, "allow this user to delete topics"));
+            }
+            Err((name, code)) => {
+                let what = format_args!("{name}: {code}");
+                return Err(refused("topic_refused", what, "see the brokers' settings, then delete again"));
+            }
+        }
+    }
+    admin.gone(&names).await
 }
 
 /// How many lanes the fleet has: the partitions of `tenant.requests`.
@@ -185,8 +219,7 @@ impl Admin {
 
     /// Waits until the topics have leaders: an admin call is answered before the brokers know of it.
     async fn led(&self, topics: &[Topic]) -> Result<(), BusError> {
-        const MOST: Duration = Duration::from_secs(30);
-        let until = Instant::now() + MOST;
+        let until = Instant::now() + SETTLES;
         loop {
             let found = self.found().await?;
             let led = |topic: &Topic| {
@@ -199,6 +232,19 @@ impl Admin {
                     waiting,
                     "see that enough brokers run, then apply again",
                 ));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Waits until nobody knows of these topics: what is made too early meets what is still being deleted.
+    async fn gone(&self, names: &[String]) -> Result<(), BusError> {
+        let until = Instant::now() + SETTLES;
+        loop {
+            let found = self.found().await?;
+            let Some(there) = names.iter().find(|name| found.contains_key(*name)) else { return Ok(()) };
+            if Instant::now() > until {
+                return Err(refused("topic_remains", there, "see that all brokers run, then delete again"));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

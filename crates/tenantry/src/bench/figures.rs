@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fill::Filled;
+
 /// One case, measured once or put together from several.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Figures {
@@ -66,6 +68,9 @@ pub(super) struct Report {
     pub(super) linger_ms: u32,
     pub(super) repeats: usize,
     pub(super) limits: Limits,
+    /// The finished tenants that were in the store before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) finished: Option<Filled>,
     /// Each case with the medians of its repeats.
     pub(super) cases: Vec<Figures>,
     /// The audit was verified over so many records and chains.

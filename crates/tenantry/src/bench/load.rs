@@ -7,35 +7,75 @@ use anyhow::{Context, bail};
 use bytes::Bytes;
 use tenantry_audit::{Heard, Report, Verifier};
 use tenantry_contracts::event::{Event, EventKind};
-use tenantry_contracts::{Lane, Slug, Topic, request};
+use tenantry_contracts::{Code, Lane, Record, Slug, Topic, request};
 use tenantry_contracts::{RequestId, Time};
-use tenantry_kafka::{Kafka, Options, Read, Reader, Start};
-use tenantry_ports::{Bus, Clock, Delivery, Outgoing, Place, Producer};
+use tenantry_kafka::{Kafka, KafkaProducer, Options, Read, Reader, Start};
+use tenantry_ports::{Bus, Clock, Delivered, Delivery, Outgoing, Place, Producer, Refused};
 
+use super::gaps::Gaps;
 use crate::clock::SystemClock;
+
+/// Who asks.
+const SOURCE: &str = "/bench";
 
 /// What came of it.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) active: u64,
     pub(super) rolled_back: u64,
+    /// Further requests for a tenant that were refused, as they must be.
+    pub(super) refused: u64,
     pub(super) took: Duration,
     /// Milliseconds from publication to outcome, sorted.
     pub(super) latencies_ms: Vec<f64>,
+    /// Where the lanes stood still, as the audit tells it.
+    pub(super) gaps: Gaps,
 }
 
-/// What is asked for, and what must become of it.
-#[derive(Clone, Copy)]
+/// What is asked for, how it comes, and what must become of it.
+#[derive(Clone, Debug)]
 pub(super) struct Work {
+    /// The slugs are `b-<run>-<number>`, counted from one.
+    pub(super) run: String,
+    pub(super) sagas: u64,
+    pub(super) pace: Pace,
     /// The request for the tenant of this slug.
     pub(super) request: fn(&str) -> serde_json::Value,
     /// Whether that tenant must fail and be rolled back.
     pub(super) fails: fn(&str) -> bool,
+    /// For which tenants more is asked, right behind the first request.
+    pub(super) again: Again,
+    /// Hear the audit too, and look where it stands still.
+    pub(super) audit: bool,
 }
 
-impl Default for Work {
-    fn default() -> Self {
-        Self { request: document, fails: |_| false }
+/// Further requests for the same slug. Each must be refused, in order, once the first one was accepted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Again {
+    /// For each of so many tenants; for none where it is zero. It must not be one that fails: its slug gets free.
+    pub(super) every: u64,
+    /// How many.
+    pub(super) times: u64,
+}
+
+impl Again {
+    fn of(self, number: u64) -> u64 {
+        if self.every > 0 && number % self.every == 1 % self.every { self.times } else { 0 }
+    }
+}
+
+impl Work {
+    /// The product's own kind, all of which must succeed.
+    pub(super) fn new(run: impl Into<String>, sagas: u64, pace: Pace) -> Self {
+        Self {
+            run: run.into(),
+            sagas,
+            pace,
+            request: document,
+            fails: |_| false,
+            again: Again::default(),
+            audit: false,
+        }
     }
 }
 
@@ -49,112 +89,258 @@ pub(super) enum Pace {
 }
 
 impl Pace {
-    /// How many of so many requests may have been published by now, with so many that are open.
-    fn allows(self, next: u64, open: u64, since: Duration) -> u64 {
+    /// Whether one more may be published, after so many, with so many that are open.
+    fn allows(self, sent: u64, open: u64, since: Duration) -> bool {
         match self {
-            Self::Closed(in_flight) => next + in_flight.saturating_sub(open),
-            Self::Rate(per_s) => (since.as_secs_f64() * per_s) as u64 + 1,
+            Self::Closed(in_flight) => open < in_flight,
+            Self::Rate(per_s) => sent as f64 <= since.as_secs_f64() * per_s,
         }
     }
 
     /// When a request was due.
-    fn due(self, began: Instant, number: u64) -> Instant {
+    fn due(self, began: Instant, sent: u64) -> Instant {
         match self {
             Self::Closed(_) => Instant::now(),
-            Self::Rate(per_s) => began + Duration::from_secs_f64(number as f64 / per_s),
+            Self::Rate(per_s) => began + Duration::from_secs_f64(sent as f64 / per_s),
         }
     }
 
     /// When the next one is due, if not by an answer.
-    fn next_due(self, began: Instant, next: u64) -> Option<Instant> {
-        matches!(self, Self::Rate(_)).then(|| self.due(began, next))
+    fn next_due(self, began: Instant, sent: u64) -> Option<Instant> {
+        matches!(self, Self::Rate(_)).then(|| self.due(began, sent))
     }
 }
 
-/// Runs `sagas` sagas.
+/// Runs all sagas to their end.
 pub(super) async fn run(
     options: &Options,
-    run: &str,
     lanes: u16,
-    sagas: u64,
-    pace: Pace,
     timeout: Duration,
     work: Work,
 ) -> anyhow::Result<Outcome> {
-    let places = Reader::places(options, vec![Topic::Events]).await?;
-    let mut events = Reader::open(options, places, Start::End).await?;
-    let mut producer = Kafka::new(options.clone()).producer().await?;
-    let clock = SystemClock::default();
-    let mut outcome = Outcome { latencies_ms: Vec::with_capacity(sagas as usize), ..Outcome::default() };
-    let mut open: HashMap<String, Instant> = HashMap::new();
-    let mut next = 0;
-    let began = Instant::now();
-    let end = began + timeout;
-    while outcome.active + outcome.rolled_back < sagas {
-        while next < pace.allows(next, open.len() as u64, began.elapsed()).min(sagas) {
-            let slug = format!("b-{run}-{next}");
-            let Err(refused) = producer.send(request(&slug, (work.request)(&slug), lanes, clock.now())?)
-            else {
-                open.insert(slug, pace.due(began, next));
-                next += 1;
-                continue;
-            };
-            if let tenantry_ports::Refused::Never(_, why) = refused {
-                bail!("a request cannot be published: {why}");
-            }
-            break;
-        }
-        let due = pace.next_due(began, next).filter(|_| next < sagas).unwrap_or(end);
-        tokio::select! {
-            read = events.read() => {
-                if let Read::Records(records) = read? {
-                    for record in &records {
-                        settle(&Event::decode(record)?, work, &mut open, &mut outcome)?;
-                    }
-                }
-            }
-            reports = producer.delivered() => {
-                if let Some(bad) = reports.iter().find(|report| !matches!(report.delivery, Delivery::Acked(_))) {
-                    bail!("a request was not acknowledged: {:?}", bad.delivery);
-                }
-            }
-            () = tokio::time::sleep_until(due.into()), if due < end => {}
-            () = tokio::time::sleep_until(end.into()) => bail!("{} sagas are still open after {timeout:?}", open.len()),
-        }
-    }
-    outcome.took = began.elapsed();
-    outcome.latencies_ms.sort_by(f64::total_cmp);
-    Ok(outcome)
+    Load::open(options, lanes, timeout, work).await?.finish().await
 }
 
-/// An answer: counted once, and checked against what it must be.
-fn settle(
-    event: &Event,
+/// Sagas on their way.
+pub(super) struct Load {
     work: Work,
-    open: &mut HashMap<String, Instant>,
-    outcome: &mut Outcome,
-) -> anyhow::Result<()> {
-    let active = match event.event {
-        EventKind::Provisioned => true,
-        EventKind::RolledBack => false,
-        EventKind::RequestAccepted | EventKind::RequestDuplicate => return Ok(()),
-        // Something that somebody should know, although nothing failed.
-        EventKind::Notice => return Ok(()),
-        other => bail!("an answer that must not be: {other:?} {:?}", event.refusal),
-    };
-    let slug = event.tenant.as_ref().context("an outcome without a tenant")?.slug.as_str();
-    // A fact may be said again after a doubt; the first occurrence counts.
-    let Some(began) = open.remove(slug) else { return Ok(()) };
-    if active == (work.fails)(slug) {
-        bail!("the wrong outcome for {slug}: {:?}", event.event);
+    lanes: u16,
+    timeout: Duration,
+    reader: Reader,
+    producer: KafkaProducer,
+    clock: SystemClock,
+    /// The next request: of which tenant, and the how-manieth for it.
+    next: (u64, u64),
+    /// How many requests are published.
+    sent: u64,
+    /// How many are accepted.
+    accepted: u64,
+    open: HashMap<String, Open>,
+    /// What the slugs of this run begin with.
+    own: String,
+    /// How many further requests there will be.
+    further: u64,
+    /// How many further requests were refused so far, for tenants with any.
+    refused: HashMap<String, u64>,
+    began: Instant,
+    outcome: Outcome,
+}
+
+/// A tenant without an outcome.
+struct Open {
+    due: Instant,
+    accepted: bool,
+}
+
+impl Load {
+    /// Begins to listen; publishes nothing yet.
+    pub(super) async fn open(
+        options: &Options,
+        lanes: u16,
+        timeout: Duration,
+        work: Work,
+    ) -> anyhow::Result<Self> {
+        let mut topics = vec![Topic::Events];
+        topics.extend(work.audit.then_some(Topic::Audit));
+        let places = Reader::places(options, topics).await?;
+        let latencies_ms = Vec::with_capacity(work.sagas as usize);
+        Ok(Self {
+            lanes,
+            timeout,
+            reader: Reader::open(options, places, Start::End).await?,
+            producer: Kafka::new(options.clone()).producer().await?,
+            clock: SystemClock::default(),
+            next: (1, 0),
+            sent: 0,
+            accepted: 0,
+            open: HashMap::new(),
+            own: format!("b-{}-", work.run),
+            further: (1..=work.sagas).map(|number| work.again.of(number)).sum(),
+            refused: HashMap::new(),
+            began: Instant::now(),
+            outcome: Outcome { latencies_ms, ..Outcome::default() },
+            work,
+        })
     }
-    if active {
-        outcome.active += 1;
-    } else {
-        outcome.rolled_back += 1;
+
+    /// Goes on until every request is published and every tenant accepted.
+    pub(super) async fn until_accepted(&mut self) -> anyhow::Result<()> {
+        self.drive(|load| load.accepted == load.work.sagas).await
     }
-    outcome.latencies_ms.push(began.elapsed().as_secs_f64() * 1000.0);
-    Ok(())
+
+    /// Goes on until every tenant has its outcome, and every further request its answer.
+    pub(super) async fn finish(mut self) -> anyhow::Result<Outcome> {
+        self.drive(|load| {
+            let outcome = &load.outcome;
+            outcome.active + outcome.rolled_back == load.work.sagas && outcome.refused == load.further
+        })
+        .await?;
+        self.outcome.took = self.began.elapsed();
+        self.outcome.latencies_ms.sort_by(f64::total_cmp);
+        Ok(self.outcome)
+    }
+
+    async fn drive(&mut self, done: fn(&Self) -> bool) -> anyhow::Result<()> {
+        if self.sent == 0 {
+            self.began = Instant::now();
+        }
+        let end = Instant::now() + self.timeout;
+        while !done(self) {
+            self.publish()?;
+            let due = self.work.pace.next_due(self.began, self.sent);
+            let due = due.filter(|_| self.next.0 <= self.work.sagas).unwrap_or(end);
+            tokio::select! {
+                read = self.reader.read() => {
+                    if let Read::Records(records) = read? {
+                        self.hear(&records)?;
+                    }
+                }
+                reports = self.producer.delivered() => all_acked(&reports)?,
+                () = tokio::time::sleep_until(due.into()), if due < end => {}
+                () = tokio::time::sleep_until(end.into()) => {
+                    bail!("{} sagas are still open after {:?}", self.open.len(), self.timeout)
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes what may be published now.
+    fn publish(&mut self) -> anyhow::Result<()> {
+        let pace = self.work.pace;
+        while self.next.0 <= self.work.sagas {
+            let (number, further) = self.next;
+            // What is asked once more of a tenant belongs to the first request.
+            let belongs = further > 0 && matches!(pace, Pace::Closed(_));
+            if !belongs && !pace.allows(self.sent, self.open.len() as u64, self.began.elapsed()) {
+                break;
+            }
+            let slug = format!("{}{number}", self.own);
+            let id = if further == 0 { slug.clone() } else { format!("{slug}.{further}") };
+            let body = (self.work.request)(&slug);
+            match self.producer.send(request(&slug, id, body, self.lanes, self.clock.now())?) {
+                Ok(()) => {}
+                Err(Refused::Full(_)) => break,
+                Err(Refused::Never(_, why)) => bail!("a request cannot be published: {why}"),
+            }
+            if further == 0 {
+                let due = pace.due(self.began, self.sent);
+                self.open.insert(slug, Open { due, accepted: false });
+            }
+            self.sent += 1;
+            let more = further < self.work.again.of(number);
+            self.next = if more { (number, further + 1) } else { (number + 1, 0) };
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, records: &[Record]) -> anyhow::Result<()> {
+        for record in records {
+            if record.topic == Topic::Audit {
+                self.outcome.gaps.heard(record.partition, Instant::now());
+            } else {
+                self.settle(&Event::decode(record)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An answer: counted once, and checked against what it must be.
+    fn settle(&mut self, event: &Event) -> anyhow::Result<()> {
+        let slug = event.tenant.as_ref().map(|tenant| tenant.slug.as_str());
+        let id = event.request.as_ref().map(|request| request.id.as_str());
+        let name = id.or(slug).with_context(|| format!("an answer to nobody: {:?}", event.event))?;
+        // Others may ask at the same time.
+        if !name.starts_with(&self.own) {
+            return Ok(());
+        }
+        let active = match event.event {
+            EventKind::Provisioned => true,
+            EventKind::RolledBack => false,
+            EventKind::RequestAccepted => {
+                let slug = slug.context("an acceptance without a tenant")?;
+                if id != Some(slug) {
+                    bail!("a further request for {slug} was accepted: {id:?}");
+                }
+                if let Some(open) = self.open.get_mut(slug).filter(|open| !open.accepted) {
+                    open.accepted = true;
+                    self.accepted += 1;
+                }
+                return Ok(());
+            }
+            EventKind::RequestRejected if event.refusal.as_ref().is_some_and(taken) => {
+                return self.further(name);
+            }
+            EventKind::RequestDuplicate => return Ok(()),
+            // Something that somebody should know, although nothing failed.
+            EventKind::Notice => return Ok(()),
+            other => bail!("an answer that must not be: {other:?} {:?}", event.refusal),
+        };
+        let slug = slug.context("an outcome without a tenant")?;
+        // A fact may be said again after a doubt; the first occurrence counts.
+        let Some(open) = self.open.remove(slug) else { return Ok(()) };
+        if active == (self.work.fails)(slug) {
+            bail!("the wrong outcome for {slug}: {:?}", event.event);
+        }
+        if active {
+            self.outcome.active += 1;
+        } else {
+            self.outcome.rolled_back += 1;
+        }
+        self.outcome.latencies_ms.push(open.due.elapsed().as_secs_f64() * 1000.0);
+        Ok(())
+    }
+
+    /// A further request was refused: after the first was accepted, and in the order in which they came.
+    fn further(&mut self, id: &str) -> anyhow::Result<()> {
+        let (slug, number) = id.rsplit_once('.').with_context(|| format!("{id} was refused"))?;
+        let number: u64 = number.parse().with_context(|| format!("{id} was refused"))?;
+        if self.open.get(slug).is_some_and(|open| !open.accepted) {
+            bail!("{id} was decided before the request that came before it");
+        }
+        let known = self.refused.entry(slug.to_owned()).or_default();
+        if number > *known + 1 {
+            bail!("{id} was decided before {slug}.{}", *known + 1);
+        }
+        // As above: what is said again is older.
+        if number == *known + 1 {
+            *known = number;
+            self.outcome.refused += 1;
+        }
+        Ok(())
+    }
+}
+
+/// The tenant that was asked for first has the slug.
+fn taken(refusal: &tenantry_contracts::Refusal) -> bool {
+    refusal.code == Code::SlugTaken
+}
+
+fn all_acked(reports: &[Delivered]) -> anyhow::Result<()> {
+    match reports.iter().find(|report| !matches!(report.delivery, Delivery::Acked(_))) {
+        Some(bad) => bail!("a request was not acknowledged: {:?}", bad.delivery),
+        None => Ok(()),
+    }
 }
 
 /// A request of about 600 bytes.
@@ -175,9 +361,15 @@ pub(super) fn document(slug: &str) -> serde_json::Value {
 }
 
 /// A request on its home partition.
-fn request(slug: &str, body: serde_json::Value, lanes: u16, at: Time) -> anyhow::Result<Outgoing> {
+fn request(
+    slug: &str,
+    id: String,
+    body: serde_json::Value,
+    lanes: u16,
+    at: Time,
+) -> anyhow::Result<Outgoing> {
     let home = Lane::of(&Slug::parse(slug)?, lanes);
-    let id = RequestId { source: "/bench".into(), id: slug.into() };
+    let id = RequestId { source: SOURCE.into(), id };
     Ok(Outgoing {
         place: Place { topic: Topic::Requests, partition: home.0 },
         key: Some(Bytes::copy_from_slice(slug.as_bytes())),

@@ -3,12 +3,16 @@
 
 mod cpu;
 mod figures;
+mod fill;
+mod gaps;
+mod house;
 mod limits;
 mod load;
 mod part;
 mod plan;
 mod print;
 mod provision;
+mod recover;
 mod saga;
 mod steps;
 
@@ -30,6 +34,8 @@ enum What {
     Saga(Box<SagaArgs>),
     /// The product's own plan on real steps: how many tenants a second are really made.
     Provision(ProvisionArgs),
+    /// A coordinator is killed while all tenants are on their way: how long until its successor has them all
+    Recover(RecoverArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -65,6 +71,23 @@ pub struct SagaArgs {
     /// Leave the limit line out.
     #[arg(long)]
     no_limits: bool,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench recover` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct RecoverArgs {
+    /// How many tenants are on their way.
+    #[arg(long, default_value_t = 10_000)]
+    tenants: u64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What every measurement of twelve-step sagas stands on.
+#[derive(Clone, Debug, ClapArgs)]
+struct Ground {
     /// Lanes (partitions) to make.
     #[arg(long, default_value_t = 4)]
     lanes: u16,
@@ -77,9 +100,17 @@ pub struct SagaArgs {
     /// The process id of that broker, to count its CPU time.
     #[arg(long)]
     broker_pid: Option<u32>,
+    /// DESTROYS RECORDS: first delete the topics on that broker which an earlier run has used, that is those of the
+    /// benchmark's own six workers and everything that a fleet shares: requests, operations, results, events and audit.
+    #[arg(long)]
+    delete_topics: bool,
     /// An empty database to use; without it a private PostgreSQL is started (fsync on).
     #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
+    /// Fill the store with so many finished tenants first: the rows of a few real ones, as often. The audit topic is not
+    /// filled: the fleet reads no tenant's chain there.
+    #[arg(long, default_value_t = 0, value_name = "TENANTS")]
+    finished: u64,
     /// The process id of that server's postmaster, to count its CPU time.
     #[arg(long)]
     postgres_pid: Option<u32>,
@@ -146,6 +177,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Saga(args) => saga::run(*args).await?,
         What::Provision(args) => provision::run(args).await?,
+        What::Recover(args) => recover::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

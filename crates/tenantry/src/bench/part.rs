@@ -1,10 +1,13 @@
 //! The processes of the benchmark: a broker, a coordinator, workers. Each ends when its standard input does.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{ArgAction, Args as ClapArgs, ValueEnum};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde::{Deserialize, Serialize};
 use tenantry_contracts::{Fleet, MasterKey};
-use tenantry_coordinator::{Coordinator, Exit};
+use tenantry_coordinator::{Coordinator, Exit, telemetry};
 use tenantry_kafka::Kafka;
 use tenantry_postgres::{PgKeys, PgLedger, PgStore};
 use tenantry_serve::Server;
@@ -29,12 +32,39 @@ pub(super) struct PartArgs {
     lanes: u16,
     #[arg(long, default_value_t = 0)]
     linger_ms: u32,
+    /// The static member id of a coordinator.
+    #[arg(long)]
+    member: Option<String>,
+    /// Whether a coordinator tells how it stands, a line for each change.
+    #[arg(long, default_value_t = false, action = ArgAction::Set)]
+    watched: bool,
     #[arg(long)]
     dir: Option<PathBuf>,
 }
 
+/// How a coordinator stands, as its own metrics say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stands {
+    /// The lanes that it serves.
+    pub(super) lanes: u64,
+    /// The tenants in memory, as of its last commit.
+    pub(super) tenants: u64,
+}
+
+impl Stands {
+    /// Reads the page of metrics.
+    fn read(page: &str) -> Self {
+        let gauge = |name: &str| {
+            let mut lines =
+                page.lines().filter_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+            lines.next().map_or(0, |value| value as u64)
+        };
+        Self { lanes: gauge(telemetry::LANES), tenants: gauge(telemetry::TENANTS_IN_MEMORY) }
+    }
+}
+
 /// The parts.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Part {
     /// The embedded broker.
     Broker,
@@ -74,6 +104,19 @@ fn ready(address: &str) {
     println!("{address}");
 }
 
+/// Tells each change of how the coordinator stands, for ever.
+async fn tell_standing(metrics: PrometheusHandle) {
+    let mut told = Stands::default();
+    loop {
+        let stands = Stands::read(&metrics.render());
+        if stands != told {
+            told = stands;
+            ready(&serde_json::to_string(&told).unwrap_or_default());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
     let master = MasterKey::new([7; 32]);
     match args.part {
@@ -89,10 +132,14 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
             let store = PgStore::connect(&args.database_url).await?;
             let options = tenantry_coordinator::Options {
                 batch: 2000,
+                member: args.member,
                 ..tenantry_coordinator::Options::new(FLEET, args.lanes, registry(), master)
             };
             let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
             ready("coordinator");
+            if args.watched {
+                tokio::spawn(tell_standing(PrometheusBuilder::new().install_recorder()?));
+            }
             match Coordinator::new(bus, store, SystemClock::default(), OsEntropy::open()?, options)
                 .run(orphaned())
                 .await
@@ -129,4 +176,16 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_coordinator_stands_is_read_off_its_metrics() {
+        let page = "# TYPE tenantry_lanes_served gauge\ntenantry_lanes_served 4\n\ntenantry_tenants_in_memory 10000\n";
+        assert_eq!(Stands::read(page), Stands { lanes: 4, tenants: 10_000 });
+        assert_eq!(Stands::read(""), Stands::default());
+    }
 }

@@ -13,6 +13,9 @@ pub(super) fn report(report: &Report, baseline: Option<&Report>) {
     if report.limits != Limits::default() {
         out::line(limit_line(&report.limits));
     }
+    if let Some(filled) = &report.finished {
+        out::line(filled);
+    }
     for figures in &report.cases {
         out::line("");
         out::line(style.title(&head(figures)));

@@ -12,8 +12,8 @@ use tokio::process::{Child, Command};
 use super::ProvisionArgs;
 use super::cpu::used;
 use super::figures::percentile;
+use super::house::{Folder, run_name};
 use super::load::{self, Pace, Work};
-use super::saga::{Folder, run_name};
 use crate::out;
 
 /// What came of it.
@@ -45,11 +45,12 @@ pub(super) async fn run(args: ProvisionArgs) -> anyhow::Result<()> {
     let (mut fleet, running) = up(dir.path(), args.brokers.as_deref()).await?;
     let options = tenantry_kafka::Options::new(&running.brokers, &running.fleet);
     let timeout = Duration::from_secs(args.timeout_s);
-    let work = Work { request: document, ..Work::default() };
-    load::run(&options, "warm", running.lanes, 4, Pace::Closed(4), timeout, work).await.context("warm-up")?;
+    let work = |run: &str, sagas, pace| Work { request: document, ..Work::new(run, sagas, pace) };
+    let warm = work("warm", 4, Pace::Closed(4));
+    load::run(&options, running.lanes, timeout, warm).await.context("warm-up")?;
     let before = used(running.pid, true);
-    let pace = Pace::Closed(args.in_flight);
-    let outcome = load::run(&options, &run_name(), running.lanes, args.tenants, pace, timeout, work).await?;
+    let work = work(&run_name(), args.tenants, Pace::Closed(args.in_flight));
+    let outcome = load::run(&options, running.lanes, timeout, work).await?;
     let after = used(running.pid, true);
     let audit = load::verify(&options).await.context("the audit does not verify")?;
     let tenants = args.tenants as f64;
