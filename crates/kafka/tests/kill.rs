@@ -77,6 +77,31 @@ async fn a_leader_may_be_killed_under_the_direct_producer() {
     }
 }
 
+/// A broker that says nothing for longer than an answer may take is asked again over a new connection; when it comes back
+/// it finds both requests, and keeps one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_may_fall_silent_under_the_direct_producer() {
+    const ALL: usize = 20_000;
+    let dir = TempDir::new().expect("a folder can be made");
+    let mut broker = Kafka::start(dir.path()).await.expect("the broker starts");
+    let world = World::new(broker.bootstrap(), ProducerKind::Direct);
+    let place = Place { topic: world.topic(1).await, partition: 0 };
+    let places = std::slice::from_ref(&place);
+    let mut producer = world.bus().producer().await.expect("a producer can be opened");
+    let mut acked = BTreeMap::new();
+    let mut next = fill(&mut producer, places, 0, ALL / 2);
+    note(producer.delivered().await, &mut acked);
+    broker.freeze(true).expect("it can be halted");
+    next = fill(&mut producer, places, next, ALL);
+    assert_eq!(next, ALL);
+    tokio::time::sleep(std::time::Duration::from_secs(18)).await;
+    broker.freeze(false).expect("it can go on");
+    while acked.len() < ALL {
+        note(producer.delivered().await, &mut acked);
+    }
+    assert!(read_all(&world, &place).await == numbers(0..ALL), "lost, doubled or out of order");
+}
+
 async fn kill(kind: Kind, producer: ProducerKind) {
     let dir = TempDir::new().expect("a folder can be made");
     let mut broker = AnyBroker::start(kind, dir.path()).await.expect("the broker starts");

@@ -20,7 +20,7 @@ use kafka_protocol::messages::{
 
 use super::Shared;
 use super::batch::Identity;
-use super::core::{Core, Leader, Part, pause};
+use super::core::{Core, Leader, Part, Said, pause};
 use super::settings::Settings;
 use super::verdict::text;
 use super::wire::{Connection, Trouble};
@@ -37,6 +37,7 @@ pub(crate) async fn run(settings: Arc<Settings>, shared: Arc<Shared>) {
         settings,
         core,
         shared,
+        said: Vec::new(),
         identity: None,
         brokers: HashMap::new(),
         jobs: FuturesUnordered::new(),
@@ -49,6 +50,8 @@ struct Driver {
     settings: Arc<Settings>,
     core: Core,
     shared: Arc<Shared>,
+    /// Empty, for the next taking.
+    said: Vec<Said>,
     identity: Option<Identity>,
     brokers: HashMap<i32, Broker>,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -101,7 +104,8 @@ struct Unsaid {
 impl Driver {
     /// Does what is due, and waits for the next thing. `false` at the end.
     async fn turn(&mut self) -> bool {
-        for said in self.shared.take() {
+        self.shared.take(&mut self.said);
+        for said in self.said.drain(..) {
             self.core.push(&said);
         }
         let wake = self.start(Instant::now());
