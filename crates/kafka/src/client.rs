@@ -84,9 +84,13 @@ pub(crate) fn settle<C: ConsumerContext>(client: &BaseConsumer<C>) {
 
 /// Drops what blocks (librdkafka waits for brokers when it is put away) on a thread of its own.
 pub(crate) fn put_away<T: Send + 'static>(thing: T) {
-    let thread = std::thread::Builder::new().name("kafka-put-away".into());
-    // Where no thread can be had the closure is dropped right here, which is slower and as good.
-    let _ = thread.spawn(move || drop(thing));
+    aside(move || drop(thing));
+}
+
+/// Does what blocks on a thread of its own.
+pub(crate) fn aside(work: impl FnOnce() + Send + 'static) {
+    // Where no thread can be had the closure is dropped right here: what it holds goes, which is slower and as good.
+    let _ = std::thread::Builder::new().name("kafka-put-away".into()).spawn(work);
 }
 
 /// Runs blocking calls beside the runtime.

@@ -43,10 +43,13 @@ impl KafkaConsumer {
             is_static: group.member.is_some(),
             rebalances: AtomicU64::new(0),
         };
-        let consumer: BaseConsumer<Membership> = options
-            .hearing(group)
-            .create_with_context(membership)
-            .map_err(|error| refused("bus_settings", error, "correct the Kafka properties"))?;
+        let mut consumer: BaseConsumer<Membership> =
+            options
+                .hearing(group)
+                .create_with_context(membership)
+                .map_err(|error| refused("bus_settings", error, "correct the Kafka properties"))?;
+        let waker = Arc::clone(&shared);
+        consumer.set_nonempty_callback(move || waker.stir());
         let names: Vec<&str> = names.keys().map(String::as_str).collect();
         consumer
             .subscribe(&names)
@@ -84,9 +87,12 @@ impl KafkaConsumer {
 impl Consumer for KafkaConsumer {
     async fn news(&mut self) -> Vec<News> {
         loop {
-            let news = self.shared.slots().take();
+            let (news, room) = {
+                let mut slots = self.shared.slots();
+                (slots.take(), slots.room())
+            };
             if !news.is_empty() {
-                self.shared.moved.notify_one();
+                self.shared.taken(room);
                 return news;
             }
             self.shared.wake.notified().await;
@@ -95,7 +101,7 @@ impl Consumer for KafkaConsumer {
 
     async fn seek(&mut self, place: &Place, offset: i64) -> Result<u64, BusError> {
         let generation = self.shared.slots().seek(place, offset)?;
-        self.shared.moved.notify_one();
+        self.shared.stir();
         Ok(generation)
     }
 

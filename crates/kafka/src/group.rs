@@ -7,7 +7,8 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::client::ClientContext;
@@ -24,7 +25,10 @@ use crate::client::{list, log, settle, warn};
 use crate::record;
 use crate::slots::Slots;
 
-/// How long a poll waits; a seek is carried out after at most this.
+/// How long a member rests with nothing to do. It is woken when librdkafka has something for it and when something is
+/// wanted of it; this is for a wake-up that was missed, which takes several events of librdkafka that say nothing.
+const REST: Duration = Duration::from_millis(200);
+/// How long one poll waits where the member goes and waits for nothing else.
 const POLL: Duration = Duration::from_millis(10);
 /// How many records are moved under one lock.
 const MOVED: usize = 512;
@@ -48,7 +52,9 @@ pub(crate) struct Shared {
     /// Something is to be told.
     pub(crate) wake: Notify,
     /// Something was taken, sought or closed.
-    pub(crate) moved: Condvar,
+    moved: Condvar,
+    /// The poll thread.
+    thread: OnceLock<Thread>,
 }
 
 impl Shared {
@@ -56,9 +62,25 @@ impl Shared {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was taken may have made room for a partition that fetching waits for.
+    pub(crate) fn taken(&self, room: bool) {
+        self.moved.notify_one();
+        if room {
+            self.stir();
+        }
+    }
+
+    /// Has the poll thread look at once what there is to do.
+    pub(crate) fn stir(&self) {
+        self.moved.notify_one();
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
     pub(crate) fn go(&self, going: Going) {
         self.going.store(going as u8, Ordering::Release);
-        self.moved.notify_all();
+        self.stir();
     }
 
     fn going(&self) -> Going {
@@ -173,12 +195,16 @@ fn resume(consumer: &BaseConsumer<Membership>, places: &[Place]) {
 /// Polls until the member shall go. Runs on its own thread and ends with the client put away.
 pub(crate) fn run(consumer: &BaseConsumer<Membership>) {
     let shared = Arc::clone(&consumer.context().shared);
+    // Before the first look, so that nothing that comes after it goes unnoticed.
+    let _ = shared.thread.set(std::thread::current());
     let mut committed = Instant::now();
     while shared.going() == Going::Stays {
         carry_out_seeks(consumer, &shared);
         regulate(consumer, &shared);
         let records = gather(consumer, &shared);
-        if !records.is_empty() {
+        if records.is_empty() {
+            std::thread::park_timeout(REST);
+        } else {
             shared.slots().put(records);
             shared.wake.notify_one();
         }
@@ -240,20 +266,25 @@ fn regulate(consumer: &BaseConsumer<Membership>, shared: &Shared) {
     }
 }
 
-/// Takes what is there, waiting a moment for the first record.
+/// Takes what is there.
 fn gather(consumer: &BaseConsumer<Membership>, shared: &Shared) -> Vec<Record> {
     let membership = consumer.context();
     let mut records: Vec<Record> = Vec::new();
-    let mut wait = POLL;
+    let mut silent = false;
     loop {
         let before = membership.rebalances.load(Ordering::Relaxed);
-        let polled = consumer.poll(wait);
+        let polled = consumer.poll(Duration::ZERO);
         if membership.rebalances.load(Ordering::Relaxed) != before {
             // Read under an assignment that is gone.
             records.clear();
         }
         match polled {
-            None => return records,
+            // The first time it may have been an event that is none of ours, and more behind it.
+            None if silent => return records,
+            None => {
+                silent = true;
+                continue;
+            }
             Some(Ok(message)) => {
                 if let Some(topic) = membership.topics.get(message.topic()) {
                     records.push(record::heard(topic.clone(), &message));
@@ -271,7 +302,7 @@ fn gather(consumer: &BaseConsumer<Membership>, shared: &Shared) -> Vec<Record> {
         if records.len() >= MOVED {
             return records;
         }
-        wait = Duration::ZERO;
+        silent = false;
     }
 }
 

@@ -226,6 +226,11 @@ impl Slots {
         self.slots.values().any(|slot| slot.full() && !slot.held && !slot.paused)
     }
 
+    /// Whether a partition that is not fetched has room again.
+    pub(crate) fn room(&self) -> bool {
+        self.slots.values().any(|slot| slot.held && slot.roomy())
+    }
+
     /// Which partitions shall not be fetched from now on, and which again.
     pub(crate) fn flow(&mut self) -> (Vec<Place>, Vec<Place>) {
         let (mut hold, mut release) = (Vec::new(), Vec::new());

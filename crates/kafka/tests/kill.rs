@@ -13,6 +13,7 @@ use tenantry_kafka::ProducerKind;
 use tenantry_ports::conformance::bus::BusWorld;
 use tenantry_ports::{Bus, Consumer, Delivery, Group, News, Place, Producer, Refused};
 use tenantry_testkit::broker::{AnyBroker, Kind};
+use tenantry_testkit::kafka::Kafka;
 
 const EACH: usize = 6_000;
 const KILLS: usize = 3;
@@ -35,6 +36,70 @@ async fn apache_kafka_may_be_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apache_kafka_may_be_killed_under_the_direct_producer() {
     kill(Kind::Apache, ProducerKind::Direct).await;
+}
+
+/// Of three brokers the one dies that leads a third of the partitions; the others take over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_may_be_killed_under_the_direct_producer() {
+    const PARTITIONS: usize = 6;
+    const ALL: usize = 60_000;
+    let dir = TempDir::new().expect("a folder can be made");
+    let mut cluster = Kafka::cluster(dir.path(), 3).await.expect("the brokers start");
+    let world = World::new(cluster.bootstrap(), ProducerKind::Direct);
+    let topic = world.missing();
+    world.make(&topic, PARTITIONS as u16, 3).await;
+    let places: Vec<_> =
+        (0..PARTITIONS as u16).map(|partition| Place { topic: topic.clone(), partition }).collect();
+
+    let mut producer = world.bus().producer().await.expect("a producer can be opened");
+    let mut acked = BTreeMap::new();
+    let mut next = 0;
+    for kill in 0..3 {
+        let until = (kill + 1) * ALL / 3;
+        while acked.len() < until {
+            // As many as are always under way, so that some are when the broker dies.
+            next = fill(&mut producer, &places, next, (acked.len() + 5_000).min(ALL));
+            note(producer.delivered().await, &mut acked);
+        }
+        match kill {
+            0 => cluster.kill_node(0),
+            1 => cluster.start_again().await.expect("the broker starts again"),
+            _ => {}
+        }
+    }
+    for (at, place) in places.iter().enumerate() {
+        let said: Vec<_> = numbers(0..ALL).into_iter().skip(at).step_by(PARTITIONS).collect();
+        assert!(read_all(&world, place).await == said, "{place:?}: lost, doubled or out of order");
+        for (n, (_, offset)) in acked.iter().filter(|(tag, _)| **tag as usize % PARTITIONS == at).enumerate()
+        {
+            assert!(*offset == n as i64 || *offset == -1, "{place:?}: {offset} is not {n}");
+        }
+    }
+}
+
+/// A broker that says nothing for longer than an answer may take is asked again over a new connection; when it comes back
+/// it finds both requests, and keeps one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_may_fall_silent_under_the_direct_producer() {
+    const ALL: usize = 20_000;
+    let dir = TempDir::new().expect("a folder can be made");
+    let mut broker = Kafka::start(dir.path()).await.expect("the broker starts");
+    let world = World::new(broker.bootstrap(), ProducerKind::Direct);
+    let place = Place { topic: world.topic(1).await, partition: 0 };
+    let places = std::slice::from_ref(&place);
+    let mut producer = world.bus().producer().await.expect("a producer can be opened");
+    let mut acked = BTreeMap::new();
+    let mut next = fill(&mut producer, places, 0, ALL / 2);
+    note(producer.delivered().await, &mut acked);
+    broker.freeze(true).expect("it can be halted");
+    next = fill(&mut producer, places, next, ALL);
+    assert_eq!(next, ALL);
+    tokio::time::sleep(std::time::Duration::from_secs(18)).await;
+    broker.freeze(false).expect("it can go on");
+    while acked.len() < ALL {
+        note(producer.delivered().await, &mut acked);
+    }
+    assert!(read_all(&world, &place).await == numbers(0..ALL), "lost, doubled or out of order");
 }
 
 async fn kill(kind: Kind, producer: ProducerKind) {
@@ -87,9 +152,9 @@ fn said(at: usize) -> Vec<String> {
 }
 
 /// Queues numbers up to `end`, or until the queue is full.
-fn fill(producer: &mut impl Producer, places: &[Place; 2], mut next: usize, end: usize) -> usize {
+fn fill(producer: &mut impl Producer, places: &[Place], mut next: usize, end: usize) -> usize {
     while next < end {
-        match producer.send(outgoing(&places[next % 2], next as u64)) {
+        match producer.send(outgoing(&places[next % places.len()], next as u64)) {
             Ok(()) => next += 1,
             Err(Refused::Full(_)) => break,
             Err(Refused::Never(_, why)) => panic!("the producer gave up: {why}"),

@@ -20,7 +20,7 @@ use kafka_protocol::messages::{
 
 use super::Shared;
 use super::batch::Identity;
-use super::core::{Core, Leader, Part, pause};
+use super::core::{self, Core, Leader, Part, pause};
 use super::settings::Settings;
 use super::verdict::text;
 use super::wire::{Connection, Trouble};
@@ -37,6 +37,7 @@ pub(crate) async fn run(settings: Arc<Settings>, shared: Arc<Shared>) {
         settings,
         core,
         shared,
+        room: Vec::new(),
         identity: None,
         brokers: HashMap::new(),
         jobs: FuturesUnordered::new(),
@@ -49,6 +50,8 @@ struct Driver {
     settings: Arc<Settings>,
     core: Core,
     shared: Arc<Shared>,
+    /// Empty, for the next taking.
+    room: Vec<core::Said>,
     identity: Option<Identity>,
     brokers: HashMap<i32, Broker>,
     jobs: FuturesUnordered<BoxFuture<'static, Done>>,
@@ -72,6 +75,8 @@ struct Broker {
 struct Errand {
     /// With its address. Not while an errand is under way.
     connection: Option<(String, Connection)>,
+    /// Counts connections: the next one goes to the next broker.
+    turn: usize,
     busy: bool,
     tries: u32,
     rests_until: Option<Instant>,
@@ -87,8 +92,15 @@ struct News {
 
 /// What has come of a job.
 enum Done {
-    Produced { node: i32, parts: Vec<Part>, result: Result<(Connection, ProduceResponse), Unsaid> },
+    Said(Said, Result<(Connection, ProduceResponse), Unsaid>),
     Learned(Result<News, Trouble>),
+}
+
+/// What went where.
+struct Said {
+    node: i32,
+    address: String,
+    parts: Vec<Part>,
 }
 
 /// A request without an answer.
@@ -101,7 +113,8 @@ struct Unsaid {
 impl Driver {
     /// Does what is due, and waits for the next thing. `false` at the end.
     async fn turn(&mut self) -> bool {
-        for said in self.shared.take() {
+        self.shared.take(&mut self.room);
+        for said in self.room.drain(..) {
             self.core.push(&said);
         }
         let wake = self.start(Instant::now());
@@ -143,7 +156,7 @@ impl Driver {
         {
             self.errand.busy = true;
             let errand = self.errand();
-            self.jobs.push(errand);
+            self.jobs.push(Box::pin(errand));
         }
         let Some(identity) = self.identity else { return wake };
         for node in due.nodes {
@@ -157,8 +170,8 @@ impl Driver {
             }
             broker.busy = true;
             let connection = broker.connection.take();
-            let job = produce(Arc::clone(&self.settings), node, broker.address.clone(), connection, parts);
-            self.jobs.push(Box::pin(job));
+            let said = Said { node, address: broker.address.clone(), parts };
+            self.jobs.push(Box::pin(say(Arc::clone(&self.settings), connection, said)));
             self.shared.requests.fetch_add(1, Ordering::Relaxed);
         }
         wake
@@ -166,7 +179,7 @@ impl Driver {
 
     fn done(&mut self, done: Done, now: Instant) {
         match done {
-            Done::Produced { node, parts, result } => self.produced(node, parts, result, now),
+            Done::Said(said, result) => self.said(said, result, now),
             Done::Learned(result) => {
                 self.errand.busy = false;
                 self.learned(result, now);
@@ -174,31 +187,27 @@ impl Driver {
         }
     }
 
-    fn produced(
-        &mut self,
-        node: i32,
-        parts: Vec<Part>,
-        result: Result<(Connection, ProduceResponse), Unsaid>,
-        now: Instant,
-    ) {
-        let broker = self.brokers.entry(node).or_default();
+    fn said(&mut self, said: Said, result: Result<(Connection, ProduceResponse), Unsaid>, now: Instant) {
+        let broker = self.brokers.entry(said.node).or_default();
         broker.busy = false;
         let (connection, answer) = match result {
             Ok(done) => done,
             Err(Unsaid { trouble, written }) => {
-                tracing::warn!(target: "tenantry_kafka", %trouble, broker = broker.address, "said again");
+                tracing::warn!(target: "tenantry_kafka", %trouble, broker = said.address, "records are said again");
                 broker.rests_until = Some(now + pause(broker.tries));
                 broker.tries += 1;
-                self.core.lost(parts.iter().map(|part| part.id), written);
+                self.core.lost(said.parts.iter().map(|part| part.id), written);
+                // Who has lost touch with the others would go on naming the same leader.
+                self.errand.connection = None;
                 return;
             }
         };
-        broker.connection = Some(connection);
+        broker.connection = Some(connection).filter(|_| broker.address == said.address);
         broker.tries = 0;
         let throttle = u64::try_from(answer.throttle_time_ms).unwrap_or_default();
         broker.rests_until = (throttle > 0).then(|| now + Duration::from_millis(throttle));
         let mut open: HashMap<(TopicName, i32), usize> =
-            parts.into_iter().map(|part| ((part.topic, part.partition), part.id)).collect();
+            said.parts.into_iter().map(|part| ((part.topic, part.partition), part.id)).collect();
         for topic in answer.responses {
             for partition in topic.partition_responses {
                 if let Some(id) = open.remove(&(topic.name.clone(), partition.index)) {
@@ -206,8 +215,10 @@ impl Driver {
                 }
             }
         }
-        // What the answer leaves out.
-        self.core.lost(open.into_values(), true);
+        // What the answer leaves out has none.
+        for id in open.into_values() {
+            self.core.answered(id, ResponseError::NetworkException.code(), -1, now);
+        }
     }
 
     fn learned(&mut self, result: Result<News, Trouble>, now: Instant) {
@@ -224,7 +235,8 @@ impl Driver {
             }
         };
         self.identity.get_or_insert(identity);
-        self.errand = Errand { connection: Some((address, connection)), ..Errand::default() };
+        self.errand.connection = Some((address, connection));
+        (self.errand.tries, self.errand.rests_until) = (0, None);
         for broker in metadata.brokers {
             let address = format!("{}:{}", broker.host, broker.port);
             let known = self.brokers.entry(*broker.node_id).or_default();
@@ -256,24 +268,25 @@ impl Driver {
     }
 
     /// Asks any broker who we are, where that is not known yet, and who leads what.
-    fn errand(&mut self) -> BoxFuture<'static, Done> {
-        let known = self.brokers.values().map(|broker| &broker.address);
-        let addresses: Vec<&String> = self.settings.brokers.iter().chain(known).collect();
-        let next = addresses[self.errand.tries as usize % addresses.len()].clone();
+    fn errand(&mut self) -> impl Future<Output = Done> + use<> {
         let (address, connection) = match self.errand.connection.take() {
             Some((address, connection)) => (address, Some(connection)),
-            None => (next, None),
+            None => (self.anyone(), None),
         };
         let (settings, identity, topics) = (Arc::clone(&self.settings), self.identity, self.core.topics());
-        Box::pin(async move {
-            let learned = learn(&settings, &address, connection, identity, topics).await;
-            Done::Learned(learned.map(|(connection, identity, metadata)| News {
-                connection,
-                address,
-                identity,
-                metadata,
-            }))
-        })
+        async move { Done::Learned(learn(&settings, address, connection, identity, topics).await) }
+    }
+
+    /// The address of the next broker to ask, in turn; none that is in trouble, where there are others.
+    fn anyone(&mut self) -> String {
+        self.errand.turn += 1;
+        let known = self.brokers.values();
+        let troubled =
+            |address: &&String| known.clone().any(|known| known.tries > 0 && known.address == **address);
+        let all = self.settings.brokers.iter().chain(known.clone().map(|known| &known.address));
+        let (troubled, well): (Vec<_>, Vec<_>) = all.partition(troubled);
+        let asked = if well.is_empty() { troubled } else { well };
+        asked[self.errand.turn % asked.len()].clone()
     }
 
     /// Reports what there is to report. `true` where that was the end.
@@ -293,22 +306,16 @@ impl Drop for Driver {
     }
 }
 
-async fn produce(
-    settings: Arc<Settings>,
-    node: i32,
-    address: String,
-    connection: Option<Connection>,
-    parts: Vec<Part>,
-) -> Done {
+async fn say(settings: Arc<Settings>, connection: Option<Connection>, said: Said) -> Done {
     let result = async {
-        let mut connection = Connection::reopen(connection, &settings, &address)
+        let mut connection = Connection::reopen(connection, &settings, &said.address)
             .await
             .map_err(|trouble| Unsaid { trouble, written: false })?;
-        let answer = connection.call(&request(&parts), ANSWER).await;
+        let answer = connection.call(&request(&said.parts), ANSWER).await;
         answer.map(|answer| (connection, answer)).map_err(|trouble| Unsaid { trouble, written: true })
     };
     let result = result.await;
-    Done::Produced { node, parts, result }
+    Done::Said(said, result)
 }
 
 fn request(parts: &[Part]) -> ProduceRequest {
@@ -329,12 +336,12 @@ fn request(parts: &[Part]) -> ProduceRequest {
 
 async fn learn(
     settings: &Settings,
-    address: &str,
+    address: String,
     connection: Option<Connection>,
     identity: Option<Identity>,
     topics: Vec<TopicName>,
-) -> Result<(Connection, Identity, MetadataResponse), Trouble> {
-    let mut connection = Connection::reopen(connection, settings, address).await?;
+) -> Result<News, Trouble> {
+    let mut connection = Connection::reopen(connection, settings, &address).await?;
     let identity = match identity {
         Some(identity) => identity,
         None => identify(&mut connection).await?,
@@ -343,7 +350,7 @@ async fn learn(
     let request =
         MetadataRequest::default().with_topics(Some(topics.collect())).with_allow_auto_topic_creation(false);
     let metadata = connection.call(&request, ANSWER).await?;
-    Ok((connection, identity, metadata))
+    Ok(News { connection, address, identity, metadata })
 }
 
 async fn identify(connection: &mut Connection) -> Result<Identity, Trouble> {

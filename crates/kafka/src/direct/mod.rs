@@ -63,8 +63,9 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> Vec<Said> {
-        std::mem::take(&mut self.queue().waiting)
+    /// Takes what was said, for room in which more can be said.
+    fn take(&self, room: &mut Vec<Said>) {
+        std::mem::swap(&mut self.queue().waiting, room);
     }
 
     /// Reports. Whoever hears of a report finds the room that it gave back. With `end` no more records are taken, and it

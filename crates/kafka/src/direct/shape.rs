@@ -9,10 +9,12 @@ pub(crate) fn check(bytes: &[u8], shape: &str) -> Option<()> {
     rest.tags()
 }
 
-/// Whether there can be `count` texts, four bytes of a number, in plain form: each takes two bytes at least.
-pub(crate) fn plain_texts(bytes: &[u8], count: &[u8]) -> Option<()> {
-    let count = i32::from_be_bytes(count.try_into().ok()?);
-    (i64::from(count) * 2 <= bytes.len() as i64).then_some(())
+/// Sees that an error code is followed by the number of elements of a list, and by `least` bytes for each.
+pub(crate) fn list(bytes: &[u8], least: usize) -> Option<()> {
+    let (_, bytes) = bytes.split_at_checked(2)?;
+    let (count, elements) = bytes.split_first_chunk()?;
+    let count = usize::try_from(i32::from_be_bytes(*count)).unwrap_or_default();
+    (count.checked_mul(least)? <= elements.len()).then_some(())
 }
 
 struct Rest<'a>(&'a [u8]);

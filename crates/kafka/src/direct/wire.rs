@@ -9,14 +9,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, InitProducerIdRequest, MetadataRequest, ProduceRequest, RequestHeader,
     ResponseHeader, SaslAuthenticateRequest, SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::settings::{Family, Settings};
 use super::{sasl, shape, tls};
@@ -27,38 +26,45 @@ const ANSWER_BYTES: usize = 16 << 20;
 /// A request in the version that is spoken here.
 pub(crate) trait Spoken: Request {
     const VERSION: i16;
-    /// The shape of its answer, as [`shape::check`] reads it.
-    const ANSWER: &str;
+    const ANSWER: Answer;
+}
+
+/// What an answer looks like, so that it can be seen to hold what it claims.
+pub(crate) enum Answer {
+    /// In the newer form, as [`shape::check`] reads it.
+    Fields(&'static str),
+    /// In the older form: an error code, then a list whose elements take so many bytes at least.
+    List(usize),
 }
 
 impl Spoken for ApiVersionsRequest {
-    const VERSION: i16 = 3;
-    const ANSWER: &str = "h[hhh]i";
+    const VERSION: i16 = 2;
+    const ANSWER: Answer = Answer::List(6);
 }
 
 impl Spoken for MetadataRequest {
     const VERSION: i16 = 9;
-    const ANSWER: &str = "i[isis]si[hsb[hiii(i)(i)(i)]i]i";
+    const ANSWER: Answer = Answer::Fields("i[isis]si[hsb[hiii(i)(i)(i)]i]i");
 }
 
 impl Spoken for InitProducerIdRequest {
     const VERSION: i16 = 3;
-    const ANSWER: &str = "ihlh";
+    const ANSWER: Answer = Answer::Fields("ihlh");
 }
 
 impl Spoken for ProduceRequest {
     const VERSION: i16 = 9;
-    const ANSWER: &str = "[s[ihlll[is]s]]i";
+    const ANSWER: Answer = Answer::Fields("[s[ihlll[is]s]]i");
 }
 
 impl Spoken for SaslAuthenticateRequest {
     const VERSION: i16 = 2;
-    const ANSWER: &str = "hssl";
+    const ANSWER: Answer = Answer::Fields("hssl");
 }
 
 impl Spoken for SaslHandshakeRequest {
     const VERSION: i16 = 1;
-    const ANSWER: &str = "";
+    const ANSWER: Answer = Answer::List(2);
 }
 
 /// What a broker must speak, apart from SASL, which only those need who use it.
@@ -67,8 +73,6 @@ const NEEDED: [(ApiKey, i16); 3] = [
     (ApiKey::Metadata, MetadataRequest::VERSION),
     (ApiKey::InitProducerId, InitProducerIdRequest::VERSION),
 ];
-
-const NEWER: &str = "use Apache Kafka 2.8 or later, or the producer of librdkafka";
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +128,6 @@ impl Connection {
     async fn handshake(settings: &Settings, address: &str) -> Result<Self, Trouble> {
         let stream = connect(address, settings.family).await;
         let stream = stream.map_err(|error| Trouble::Passing(format!("{address}: {error}")))?;
-        stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match &settings.tls {
             Some(connector) => tls::wrap(connector, host(address), stream).await?,
             None => Box::new(stream),
@@ -140,10 +143,7 @@ impl Connection {
 
     /// Sees that the broker speaks what is needed.
     async fn agree(&mut self, within: Duration) -> Result<(), Trouble> {
-        let request = ApiVersionsRequest::default()
-            .with_client_software_name(StrBytes::from_static_str("tenantry"))
-            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
-        let answer = self.call(&request, within).await?;
+        let answer = self.call(&ApiVersionsRequest::default(), within).await?;
         for (key, version) in NEEDED {
             let range = answer.api_keys.iter().find(|api| api.api_key == key as i16);
             if !range.is_some_and(|api| (api.min_version..=api.max_version).contains(&version)) {
@@ -151,7 +151,8 @@ impl Connection {
                     format!("in versions {} to {}", api.min_version, api.max_version)
                 });
                 return Err(Trouble::Lasting(format!(
-                    "bus_version: the broker speaks {key:?} {has}, not in version {version}; {NEWER}"
+                    "bus_version: the broker speaks {key:?} {has}, not in version {version}; use Apache Kafka 2.8 or \
+                     later, or the producer of librdkafka"
                 )));
             }
         }
@@ -225,15 +226,9 @@ fn decode<R: Spoken>(mut frame: Bytes, correlation: i32) -> Result<R::Response, 
     if header.correlation_id != correlation {
         return Err(unreadable("it is to something else"));
     }
-    // Who does not know the version of this first request says so in the oldest form.
-    let unsupported = ResponseError::UnsupportedVersion.code().to_be_bytes();
-    if R::KEY == ApiKey::ApiVersions as i16 && frame.starts_with(&unsupported) {
-        return Err(Trouble::Lasting(format!("bus_version: the broker is too old; {NEWER}")));
-    }
-    let fits = match R::KEY == ApiKey::SaslHandshake as i16 {
-        // The one answer that is not in flexible form: an error code, and a list of texts.
-        true => frame.get(2..6).and_then(|count| shape::plain_texts(&frame[6..], count)),
-        false => shape::check(&frame, R::ANSWER),
+    let fits = match R::ANSWER {
+        Answer::Fields(shape) => shape::check(&frame, shape),
+        Answer::List(least) => shape::list(&frame, least),
     };
     fits.ok_or_else(|| unreadable("its fields do not fit its length"))?;
     R::Response::decode(&mut frame, R::VERSION).map_err(|error| unreadable(&error.to_string()))
@@ -249,7 +244,10 @@ async fn connect(address: &str, family: Family) -> io::Result<TcpStream> {
     let mut last =
         io::Error::new(io::ErrorKind::NotFound, "the name has no address of the family that is asked for");
     for address in tokio::net::lookup_host(address).await?.filter(|address| family.takes(address)) {
-        match TcpStream::connect(address).await {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_keepalive(true)?;
+        socket.set_nodelay(true)?;
+        match socket.connect(address).await {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }

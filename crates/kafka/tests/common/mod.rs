@@ -126,6 +126,7 @@ macro_rules! saying_promises {
         );
         $crate::promises!($world, $crate::common::more:
             a_full_queue_gives_the_record_back,
+            compressed_records_come_back,
             a_refusal_by_the_broker_is_not_persisted_and_spends_the_producer,
         );
     };

@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminOptions, NewTopic, TopicReplication};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tenantry_contracts::{Topic, WorkerName};
-use tenantry_kafka::{Kafka, Read, Reader, Start, topics};
+use tenantry_kafka::{Kafka, Options, Read, Reader, Start, topics};
 use tenantry_ports::conformance::bus::BusWorld;
 use tenantry_ports::{Bus, Consumer, Delivery, Group, News, Outgoing, Place, Producer, Refused};
 
@@ -246,6 +246,16 @@ pub(crate) async fn a_request_carries_all_partitions_that_wait(world: &World) {
     }
 }
 
+/// What is said compressed is heard as it was said.
+pub(crate) async fn compressed_records_come_back(world: &World) {
+    for compression in ["lz4", "zstd"] {
+        let place = Place { topic: world.topic(1).await, partition: 0 };
+        let options = Options { compression: compression.into(), ..world.options.clone() };
+        say_on(&Kafka::new(options), &place, 0..1_000).await;
+        assert_eq!(read_all(world, &place).await, numbers(0..1_000), "{compression}");
+    }
+}
+
 /// What the broker refuses for good is named so; the producer is spent, and the next one works.
 pub(crate) async fn a_refusal_by_the_broker_is_not_persisted_and_spends_the_producer(world: &World) {
     let topic = world.missing();
@@ -327,7 +337,11 @@ pub(crate) async fn read_all(world: &World, place: &Place) -> Vec<String> {
 
 /// Says the numbers on a place, and waits for all acknowledgements.
 pub(crate) async fn say(world: &World, place: &Place, numbers: std::ops::Range<usize>) {
-    let mut producer = world.bus().producer().await.unwrap();
+    say_on(world.bus(), place, numbers).await;
+}
+
+async fn say_on(bus: &Kafka, place: &Place, numbers: std::ops::Range<usize>) {
+    let mut producer = bus.producer().await.unwrap();
     let mut waiting = numbers.len();
     for number in numbers {
         producer.send(outgoing(place, number as u64)).unwrap();

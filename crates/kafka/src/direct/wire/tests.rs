@@ -22,6 +22,7 @@ proptest! {
         let _ = decode::<MetadataRequest>(bytes.clone(), 1);
         let _ = decode::<InitProducerIdRequest>(bytes.clone(), 1);
         let _ = decode::<ProduceRequest>(bytes.clone(), 1);
+        let _ = decode::<SaslHandshakeRequest>(bytes.clone(), 1);
         let _ = decode::<SaslAuthenticateRequest>(bytes, 1);
     }
 }
@@ -34,10 +35,8 @@ fn an_answer_that_claims_too_much_is_refused() {
 }
 
 #[test]
-fn a_broker_that_is_too_old_is_named_so() {
-    let bytes = [0, 0, 0, 1, 0, 35, 0, 0, 0, 0];
-    let Err(Trouble::Lasting(why)) = decode::<ApiVersionsRequest>(Bytes::copy_from_slice(&bytes), 1) else {
-        panic!("it is not for good");
-    };
-    assert!(why.starts_with("bus_version"), "{why}");
+fn a_list_that_claims_too_much_is_refused() {
+    let mut bytes = vec![0, 0, 0, 1, 0, 0, 0x7f, 0xff, 0xff, 0xff];
+    bytes.extend([0; 100]);
+    assert!(decode::<ApiVersionsRequest>(Bytes::from(bytes), 1).is_err());
 }
