@@ -36,6 +36,7 @@ const EXAMPLES: u64 = FAILS_EVERY;
 
 /// A process of the benchmark.
 struct Running {
+    part: Part,
     name: String,
     child: Child,
     /// How it stands, if it is a coordinator.
@@ -65,7 +66,7 @@ async fn start(part: Part, name: &str, args: &[(&str, String)]) -> anyhow::Resul
             }
         }
     });
-    Ok((Running { name: name.to_owned(), child, stands }, line))
+    Ok((Running { part, name: name.to_owned(), child, stands }, line))
 }
 
 /// Everything that is measured, and what it needs.
@@ -180,21 +181,34 @@ impl House {
         Ok(self.take(name)?.child.kill().await?)
     }
 
-    /// Waits until the coordinators, which are watched, taken together stand as is wanted.
-    pub(super) async fn until(&mut self, wanted: impl Fn(&Stands) -> bool) -> anyhow::Result<()> {
+    /// Waits until every lane is served, and every coordinator serves its share.
+    pub(super) async fn until_shared(&mut self) -> anyhow::Result<()> {
+        let lanes = u64::from(self.ground.lanes);
+        self.until(|all| {
+            let share = lanes / all.len().max(1) as u64;
+            let served: u64 = all.iter().map(|one| one.lanes).sum();
+            served == lanes && all.iter().all(|one| one.lanes >= share)
+        })
+        .await
+    }
+
+    /// Waits until the coordinators have so many tenants in memory.
+    pub(super) async fn until_held(&mut self, tenants: u64) -> anyhow::Result<()> {
+        self.until(|all| all.iter().map(|one| one.tenants).sum::<u64>() == tenants).await
+    }
+
+    /// Waits until the coordinators, which are watched, stand as is wanted.
+    async fn until(&mut self, wanted: impl Fn(&[Stands]) -> bool) -> anyhow::Result<()> {
         let end = Instant::now() + self.timeout();
         loop {
-            let all = self.parts.iter().map(|part| *part.stands.borrow());
-            let stands = all.fold(Stands::default(), |sum, one| Stands {
-                lanes: sum.lanes + one.lanes,
-                tenants: sum.tenants + one.tenants,
-            });
-            if wanted(&stands) {
+            let coordinators = self.parts.iter().filter(|part| part.part == Part::Coordinator);
+            let all: Vec<Stands> = coordinators.map(|part| *part.stands.borrow()).collect();
+            if wanted(&all) {
                 return Ok(());
             }
             self.still_run()?;
             if Instant::now() > end {
-                bail!("after {:?} the coordinators still stand at {stands:?}", self.timeout());
+                bail!("after {:?} the coordinators still stand so: {all:?}", self.timeout());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -204,6 +218,14 @@ impl House {
     pub(super) fn rss_of(&self, name: &str) -> f64 {
         let pid = self.parts.iter().find(|part| part.name == name).and_then(|part| part.child.id());
         pid.map_or(0.0, |pid| used(pid, false).rss_mib)
+    }
+
+    /// Starts further coordinators where some run, so that there are so many.
+    pub(super) async fn start_coordinators(&mut self, running: u16, wanted: u16) -> anyhow::Result<()> {
+        for number in running + 1..=wanted {
+            self.start(Part::Coordinator, &coordinator(number)).await?;
+        }
+        Ok(())
     }
 
     /// Starts both processes of workers.
@@ -302,6 +324,11 @@ async fn written(options: &Options) -> anyhow::Result<i64> {
     let places = Reader::places(options, Topic::all(&workers())).await?;
     let reader = Reader::open(options, places, Start::End).await?;
     Ok(reader.ends().values().sum())
+}
+
+/// The name of a coordinator, counted from one.
+pub(super) fn coordinator(number: u16) -> String {
+    if number == 1 { COORDINATOR.to_owned() } else { format!("{COORDINATOR}-{number}") }
 }
 
 /// Sagas of twelve steps, one in twenty of which must fail.

@@ -49,19 +49,14 @@ pub(super) struct Work {
     pub(super) audit: bool,
 }
 
-/// Further requests for the same slug. Each must be refused, in order, once the first one was accepted.
+/// Further requests for the same slug. Each must be refused, in order, once the first one was accepted. Tenants that fail are
+/// asked for once: their slug gets free.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Again {
-    /// For each of so many tenants; for none where it is zero. It must not be one that fails: its slug gets free.
+    /// For each of so many tenants; for none where it is zero.
     pub(super) every: u64,
     /// How many.
     pub(super) times: u64,
-}
-
-impl Again {
-    fn of(self, number: u64) -> u64 {
-        if self.every > 0 && number % self.every == 1 % self.every { self.times } else { 0 }
-    }
 }
 
 impl Work {
@@ -76,6 +71,17 @@ impl Work {
             again: Again::default(),
             audit: false,
         }
+    }
+
+    fn slug(&self, number: u64) -> String {
+        format!("b-{}-{number}", self.run)
+    }
+
+    /// How many further requests there are for a tenant.
+    fn further(&self, number: u64) -> u64 {
+        let Again { every, times } = self.again;
+        let asked = every > 0 && number % every == 1 % every && !(self.fails)(&self.slug(number));
+        if asked { times } else { 0 }
     }
 }
 
@@ -175,7 +181,7 @@ impl Load {
             accepted: 0,
             open: HashMap::new(),
             own: format!("b-{}-", work.run),
-            further: (1..=work.sagas).map(|number| work.again.of(number)).sum(),
+            further: (1..=work.sagas).map(|number| work.further(number)).sum(),
             refused: HashMap::new(),
             began: Instant::now(),
             outcome: Outcome { latencies_ms, ..Outcome::default() },
@@ -235,23 +241,28 @@ impl Load {
             if !belongs && !pace.allows(self.sent, self.open.len() as u64, self.began.elapsed()) {
                 break;
             }
-            let slug = format!("{}{number}", self.own);
+            let slug = self.work.slug(number);
             let id = if further == 0 { slug.clone() } else { format!("{slug}.{further}") };
             let body = (self.work.request)(&slug);
-            match self.producer.send(request(&slug, id, body, self.lanes, self.clock.now())?) {
+            match self.producer.send(request(&slug, id, body, self.home(&slug)?, self.clock.now())?) {
                 Ok(()) => {}
                 Err(Refused::Full(_)) => break,
                 Err(Refused::Never(_, why)) => bail!("a request cannot be published: {why}"),
             }
             if further == 0 {
                 let due = pace.due(self.began, self.sent);
+                self.outcome.gaps.opened(self.home(&slug)?.0, Instant::now());
                 self.open.insert(slug, Open { due, accepted: false });
             }
             self.sent += 1;
-            let more = further < self.work.again.of(number);
+            let more = further < self.work.further(number);
             self.next = if more { (number, further + 1) } else { (number + 1, 0) };
         }
         Ok(())
+    }
+
+    fn home(&self, slug: &str) -> anyhow::Result<Lane> {
+        Ok(Lane::of(&Slug::parse(slug)?, self.lanes))
     }
 
     fn hear(&mut self, records: &[Record]) -> anyhow::Result<()> {
@@ -299,6 +310,7 @@ impl Load {
         let slug = slug.context("an outcome without a tenant")?;
         // A fact may be said again after a doubt; the first occurrence counts.
         let Some(open) = self.open.remove(slug) else { return Ok(()) };
+        self.outcome.gaps.closed(self.home(slug)?.0);
         if active == (self.work.fails)(slug) {
             bail!("the wrong outcome for {slug}: {:?}", event.event);
         }
@@ -365,10 +377,9 @@ fn request(
     slug: &str,
     id: String,
     body: serde_json::Value,
-    lanes: u16,
+    home: Lane,
     at: Time,
 ) -> anyhow::Result<Outgoing> {
-    let home = Lane::of(&Slug::parse(slug)?, lanes);
     let id = RequestId { source: SOURCE.into(), id };
     Ok(Outgoing {
         place: Place { topic: Topic::Requests, partition: home.0 },

@@ -14,6 +14,7 @@ mod print;
 mod provision;
 mod recover;
 mod saga;
+mod scale;
 mod steps;
 
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ enum What {
     Provision(ProvisionArgs),
     /// A coordinator is killed while all tenants are on their way: how long until its successor has them all
     Recover(RecoverArgs),
+    /// More coordinators, and what it costs the tenants when one is added or killed under load
+    Scale(ScaleArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -68,6 +71,9 @@ pub struct SagaArgs {
     /// Hold the results against those that were kept in this file.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// How many coordinators share the lanes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    coordinators: u16,
     /// Leave the limit line out.
     #[arg(long)]
     no_limits: bool,
@@ -81,6 +87,28 @@ struct RecoverArgs {
     /// How many tenants are on their way.
     #[arg(long, default_value_t = 10_000)]
     tenants: u64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench scale` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct ScaleArgs {
+    /// How many coordinators run, one after the other, growing; at the end one of them is killed for good.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u16).range(1..=64))]
+    coordinators: Vec<u16>,
+    /// How many sagas of a closed loop to run with each number of them.
+    #[arg(long, default_value_t = 5_000)]
+    sagas: u64,
+    /// How many of them are in flight at a time.
+    #[arg(long, default_value_t = 1024)]
+    in_flight: u64,
+    /// How many sagas a second come while one is added or killed.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// For so many seconds each.
+    #[arg(long, default_value_t = 30.0)]
+    for_s: f64,
     #[command(flatten)]
     ground: Ground,
 }
@@ -178,6 +206,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Saga(args) => saga::run(*args).await?,
         What::Provision(args) => provision::run(args).await?,
         What::Recover(args) => recover::run(args).await?,
+        What::Scale(args) => scale::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
