@@ -214,6 +214,12 @@ impl House {
         }
     }
 
+    /// The coordinators and workers, with their process ids.
+    pub(super) fn fleet(&self) -> Vec<(String, u32)> {
+        let fleet = self.parts.iter().filter(|part| part.part != Part::Broker);
+        fleet.filter_map(|part| Some((part.name.clone(), part.child.id()?))).collect()
+    }
+
     /// Resident memory of a part, in MiB.
     pub(super) fn rss_of(&self, name: &str) -> f64 {
         let pid = self.parts.iter().find(|part| part.name == name).and_then(|part| part.child.id());

@@ -1,6 +1,7 @@
 //! `tenantry bench`: how fast the whole path is, honestly: real processes, real broker, PostgreSQL with fsync, every
 //! outcome checked and the audit verified.
 
+mod burst;
 mod cpu;
 mod figures;
 mod fill;
@@ -39,6 +40,8 @@ enum What {
     Recover(RecoverArgs),
     /// More coordinators, and what it costs the tenants when one is added or killed under load
     Scale(ScaleArgs),
+    /// Far more requests at once than the fleet can take: its memory, their order, every outcome
+    Burst(BurstArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -109,6 +112,19 @@ struct ScaleArgs {
     /// For so many seconds each.
     #[arg(long, default_value_t = 30.0)]
     for_s: f64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench burst` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct BurstArgs {
+    /// How many tenants are asked for at once.
+    #[arg(long, default_value_t = 50_000)]
+    requests: u64,
+    /// One of so many is asked for twice; the second request must be refused, after the first was accepted.
+    #[arg(long, default_value_t = 50)]
+    twice_every: u64,
     #[command(flatten)]
     ground: Ground,
 }
@@ -207,6 +223,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Provision(args) => provision::run(args).await?,
         What::Recover(args) => recover::run(args).await?,
         What::Scale(args) => scale::run(args).await?,
+        What::Burst(args) => burst::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
