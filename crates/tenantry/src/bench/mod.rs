@@ -9,6 +9,7 @@ mod gaps;
 mod house;
 mod limits;
 mod load;
+mod neighbours;
 mod part;
 mod plan;
 mod print;
@@ -42,6 +43,8 @@ enum What {
     Scale(ScaleArgs),
     /// Far more requests at once than the fleet can take: its memory, their order, every outcome
     Burst(BurstArgs),
+    /// What tenants feel of others that are slow, or asked for again and again
+    Neighbours(NeighboursArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -125,6 +128,25 @@ struct BurstArgs {
     /// One of so many is asked for twice; the second request must be refused, after the first was accepted.
     #[arg(long, default_value_t = 50)]
     twice_every: u64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench neighbours` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct NeighboursArgs {
+    /// How many sagas a second are measured.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// For so many seconds each: alone, beside others like them, beside slow ones, beside a hot one.
+    #[arg(long, default_value_t = 20.0)]
+    for_s: f64,
+    /// How many slow sagas a second come beside them: one worker takes two seconds for each of their steps.
+    #[arg(long, default_value_t = 25.0)]
+    slow_rate: f64,
+    /// How many requests a second come for one and the same tenant.
+    #[arg(long, default_value_t = 500.0)]
+    hot_rate: f64,
     #[command(flatten)]
     ground: Ground,
 }
@@ -224,6 +246,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Recover(args) => recover::run(args).await?,
         What::Scale(args) => scale::run(args).await?,
         What::Burst(args) => burst::run(args).await?,
+        What::Neighbours(args) => neighbours::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)
