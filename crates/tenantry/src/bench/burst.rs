@@ -10,8 +10,8 @@ use super::BurstArgs;
 use super::cpu::{Memory, sampled};
 use super::figures::percentile;
 use super::house::{COORDINATOR, House, run_name, work};
-use super::load::{self, Again, Pace, Work};
 use super::part::Part;
+use super::work::{Again, Pace, Work};
 use crate::out;
 use crate::show::{Style, table};
 
@@ -56,7 +56,7 @@ pub(super) async fn run(args: BurstArgs) -> anyhow::Result<()> {
     let (drained, memory) = sampled(&house.fleet(), drained).await;
     let (accepted_s, outcome) = drained.context("in the burst")?;
     house.still_run()?;
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     let drained_s = outcome.took.as_secs_f64();
     let found = Burst {
         requests: args.requests,

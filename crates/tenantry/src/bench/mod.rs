@@ -6,6 +6,7 @@ mod cpu;
 mod figures;
 mod fill;
 mod gaps;
+mod ground;
 mod house;
 mod limits;
 mod load;
@@ -18,6 +19,8 @@ mod recover;
 mod saga;
 mod scale;
 mod steps;
+mod store;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -7,9 +7,10 @@ use serde::Serialize;
 use super::NeighboursArgs;
 use super::figures::percentile;
 use super::house::{COORDINATOR, House, run_name, work};
-use super::load::{self, Again, Load, Outcome, Pace, Work};
+use super::load::{Load, Outcome};
 use super::part::Part;
 use super::steps::SLOW;
+use super::work::{Again, Pace, Work};
 use crate::out;
 use crate::show::{Style, table};
 
@@ -78,7 +79,7 @@ pub(super) async fn run(args: NeighboursArgs) -> anyhow::Result<()> {
     let beside_hot = Felt::of(&outcome);
 
     house.still_run()?;
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     let found = Neighbours {
         rate: args.rate,
         sagas,

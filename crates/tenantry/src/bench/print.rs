@@ -6,9 +6,13 @@ use crate::show::{Style, table};
 
 pub(super) fn report(report: &Report, baseline: Option<&Report>) {
     let style = Style::detect();
+    let several = match report.coordinators {
+        1 => String::new(),
+        more => format!(", {more} coordinators"),
+    };
     out::line(format_args!(
-        "saga-12 on the {} broker, {} lanes, {} coordinators, linger {} ms, medians of {}",
-        report.broker, report.lanes, report.coordinators, report.linger_ms, report.repeats
+        "saga-12 on the {} broker, {} lanes{several}, linger {} ms, medians of {}",
+        report.broker, report.lanes, report.linger_ms, report.repeats
     ));
     if report.limits != Limits::default() {
         out::line(limit_line(&report.limits));

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::RecoverArgs;
 use super::fill::Filled;
 use super::house::{COORDINATOR, House, run_name, work};
-use super::load::{self, Pace};
 use super::part::Part;
+use super::work::Pace;
 use crate::out;
 
 /// What came of it.
@@ -63,7 +63,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<()> {
     let outcome = load.finish().await.context("after the coordinator was killed")?;
     let drained_s = began.elapsed().as_secs_f64();
     house.still_run()?;
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     let found = Recovered {
         tenants: args.tenants,
         finished: house.filled.clone(),

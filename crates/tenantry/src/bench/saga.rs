@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
 use super::figures::{Figures, Limits, Process, Report, percentile};
 use super::house::{Counted, GENERATOR, House, OUTSIDE, run_name, work};
-use super::load::{self, Pace};
+use super::work::Pace;
 use super::{Case, SagaArgs, limits, print};
 use crate::out::{self, usage};
 
@@ -47,7 +45,7 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
         }
         report.cases.extend(Figures::medians(&runs));
     }
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     (report.audit_records, report.audit_chains) = (audit.records, audit.chains);
     house.still_run()?;
     if let Some(path) = &args.keep {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ScaleArgs;
 use super::figures::percentile;
 use super::house::{House, coordinator, run_name, work};
-use super::load::{self, Pace, Work};
+use super::work::{Pace, Work};
 use crate::out;
 use crate::show::{Style, table};
 
@@ -75,7 +75,7 @@ pub(super) async fn run(args: ScaleArgs) -> anyhow::Result<()> {
         let killed = async |house: &mut House| house.kill(&coordinator(running)).await;
         changes.push(change(&mut house, &args, format!("one of {running} is killed"), killed).await?);
     }
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     let found = Scaled {
         lanes: args.ground.lanes,
         rate: args.rate,
