@@ -176,8 +176,8 @@ struct Ground {
     /// An empty database to use; without it a private PostgreSQL is started (fsync on).
     #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Fill the store with so many finished tenants first: the rows of a few real ones, as often. The audit topic is not
-    /// filled: the fleet reads no tenant's chain there.
+    /// Fill the store with so many finished tenants first: the rows of a few real ones, as often. A million takes some
+    /// minutes and 16 GB. The audit topic is not filled: the fleet reads no tenant's chain there.
     #[arg(long, default_value_t = 0, value_name = "TENANTS")]
     finished: u64,
     /// The process id of that server's postmaster, to count its CPU time.
@@ -189,7 +189,7 @@ struct Ground {
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 600)]
     timeout_s: u64,
-    /// Print one JSON document instead of a table.
+    /// Print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
 }

@@ -128,3 +128,24 @@ pub(super) fn request(
         tag: 0,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_that_fail_are_asked_for_once() {
+        let again = Again { every: 3, times: 2 };
+        let work = Work { again, fails: |slug| slug.ends_with("-7"), ..Work::new("r", 9, Pace::Closed(1)) };
+        let asked: Vec<u64> = (1..=9).map(|number| work.further(number)).collect();
+        assert_eq!(asked, [2, 0, 0, 2, 0, 0, 0, 0, 0]);
+        assert_eq!(Work { again: Again::default(), ..work }.further(1), 0);
+    }
+
+    #[test]
+    fn a_rate_is_kept_whatever_is_open_and_a_loop_is_closed_whatever_the_time() {
+        let second = Duration::from_secs(1);
+        assert!(Pace::Rate(5.0).allows(5, 99, second) && !Pace::Rate(5.0).allows(6, 0, second));
+        assert!(Pace::Closed(2).allows(99, 1, second) && !Pace::Closed(2).allows(0, 2, second));
+    }
+}
