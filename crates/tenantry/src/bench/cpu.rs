@@ -1,6 +1,10 @@
 //! CPU seconds and memory of processes, from `/proc`. Zero where that does not exist.
 
 use std::fs;
+use std::pin::pin;
+use std::time::Duration;
+
+use serde::Serialize;
 
 /// Clock ticks a second, as Linux counts them for user space on every architecture.
 const TICKS: f64 = 100.0;
@@ -50,4 +54,42 @@ pub(super) fn used(pid: u32, family: bool) -> Used {
         }
     }
     used
+}
+
+/// How often memory is looked at.
+const SAMPLED_EVERY: Duration = Duration::from_millis(200);
+
+/// The resident memory of a process while something went on, in MiB.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Memory {
+    pub(super) name: String,
+    pub(super) before_mib: f64,
+    pub(super) peak_mib: f64,
+    pub(super) end_mib: f64,
+}
+
+/// Does something, and looks at the memory of these processes meanwhile.
+pub(super) async fn sampled<F: Future>(processes: &[(String, u32)], work: F) -> (F::Output, Vec<Memory>) {
+    let look = |(name, pid): &(String, u32)| {
+        let mib = rss(*pid);
+        Memory { name: name.clone(), before_mib: mib, peak_mib: mib, end_mib: mib }
+    };
+    let mut all: Vec<Memory> = processes.iter().map(look).collect();
+    let mut look_again = || {
+        for (one, (_, pid)) in all.iter_mut().zip(processes) {
+            one.end_mib = rss(*pid);
+            one.peak_mib = one.peak_mib.max(one.end_mib);
+        }
+    };
+    let mut work = pin!(work);
+    let mut tick = tokio::time::interval(SAMPLED_EVERY);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                look_again();
+                return (done, all);
+            }
+            _ = tick.tick() => look_again(),
+        }
+    }
 }

@@ -65,6 +65,8 @@ pub(super) struct Report {
     /// `embedded`, or `given`.
     pub(super) broker: String,
     pub(super) lanes: u16,
+    #[serde(default = "one")]
+    pub(super) coordinators: u16,
     pub(super) linger_ms: u32,
     pub(super) repeats: usize,
     pub(super) limits: Limits,
@@ -76,6 +78,11 @@ pub(super) struct Report {
     /// The audit was verified over so many records and chains.
     pub(super) audit_records: u64,
     pub(super) audit_chains: u64,
+}
+
+/// Reports of before had one coordinator, and did not say so.
+fn one() -> u16 {
+    1
 }
 
 impl Figures {

@@ -5,7 +5,7 @@
 //! lane's numbers go on without a gap, so that it is taken over like any other.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use tenantry_ports::Clock;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+use super::store::Store;
 use crate::clock::SystemClock;
 
 /// How many tenants one transaction makes: their rows are sorted in memory.
@@ -95,12 +96,12 @@ select sum(pg_total_relation_size(c.oid))::int8 from pg_class c
 where c.relkind = 'r' and c.relname in ('lane', 'journal', 'tenant', 'request', 'tenant_key', 'fence', 'answer')";
 
 /// Fills the store with so many finished tenants. No coordinator may run.
-pub(super) async fn fill(url: &str, tenants: u64) -> anyhow::Result<Filled> {
+pub(super) async fn fill(url: &str, store: &Store, tenants: u64) -> anyhow::Result<Filled> {
     let began = Instant::now();
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     client.batch_execute("set synchronous_commit = off; set work_mem = '256MB'; set jit = off").await?;
-    let mut lanes = at_peace(&client).await?;
+    let mut lanes = store.at_peace().await?;
     client.batch_execute(EXAMPLES).await?;
     client.batch_execute(MADE).await?;
     let examples: Vec<i64> = client
@@ -133,21 +134,6 @@ pub(super) async fn fill(url: &str, tenants: u64) -> anyhow::Result<Filled> {
     client.batch_execute("checkpoint").await.context("the database's user must be allowed to checkpoint")?;
     let bytes: i64 = client.query_one(BYTES, &[]).await?.get(0);
     Ok(Filled { tenants, rows, bytes: bytes as u64, took_s: began.elapsed().as_secs_f64() })
-}
-
-/// The number of each lane, once its last owner has written that everything was said.
-async fn at_peace(client: &Client) -> anyhow::Result<Vec<i64>> {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        let lanes = client.query("select n, spoken = n from lane order by lane", &[]).await?;
-        if !lanes.is_empty() && lanes.iter().all(|row| row.get(1)) {
-            return Ok(lanes.iter().map(|row| row.get(0)).collect());
-        }
-        if Instant::now() > until {
-            bail!("the lanes did not come to rest");
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// Tenants as columns.

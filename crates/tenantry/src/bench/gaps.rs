@@ -1,24 +1,45 @@
-//! Where a lane stood still: the longest time between two records of its audit, as a reader hears them.
+//! Where a lane stood still: the longest time without a record of its audit while one of its tenants was on its way, as a
+//! reader hears it.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The longest silence of each lane, between its first record and its last.
+/// The longest pause of each lane.
 #[derive(Debug, Default)]
 pub(super) struct Gaps(BTreeMap<u16, Lane>);
 
 #[derive(Debug)]
 struct Lane {
+    /// Tenants on their way.
+    open: u64,
+    /// Since when nothing was heard although something could be.
     last: Instant,
     longest: Duration,
 }
 
 impl Gaps {
+    /// A tenant was asked for.
+    pub(super) fn opened(&mut self, lane: u16, at: Instant) {
+        let lane = self.0.entry(lane).or_insert(Lane { open: 0, last: at, longest: Duration::ZERO });
+        if lane.open == 0 {
+            lane.last = at;
+        }
+        lane.open += 1;
+    }
+
     /// A record of a lane came.
     pub(super) fn heard(&mut self, lane: u16, at: Instant) {
-        let known = self.0.entry(lane).or_insert(Lane { last: at, longest: Duration::ZERO });
-        known.longest = known.longest.max(at - known.last);
-        known.last = at;
+        if let Some(lane) = self.0.get_mut(&lane).filter(|lane| lane.open > 0) {
+            lane.longest = lane.longest.max(at - lane.last);
+            lane.last = at;
+        }
+    }
+
+    /// A tenant has its outcome.
+    pub(super) fn closed(&mut self, lane: u16) {
+        if let Some(lane) = self.0.get_mut(&lane) {
+            lane.open = lane.open.saturating_sub(1);
+        }
     }
 
     /// Milliseconds, by lane.
@@ -32,12 +53,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_silence_of_each_lane_is_kept() {
+    fn a_pause_is_silence_while_somebody_waits() {
         let (mut gaps, began) = (Gaps::default(), Instant::now());
-        for (lane, ms) in [(0, 0), (1, 5), (0, 10), (0, 500), (1, 20), (0, 510)] {
-            gaps.heard(lane, began + Duration::from_millis(ms));
-        }
-        assert_eq!(gaps.longest_ms(), BTreeMap::from([(0, 490.0), (1, 15.0)]));
-        assert!(Gaps::default().longest_ms().is_empty());
+        let at = |ms| began + Duration::from_millis(ms);
+        gaps.opened(0, at(0));
+        gaps.opened(1, at(0));
+        gaps.heard(0, at(10));
+        gaps.heard(1, at(5));
+        gaps.heard(0, at(500));
+        gaps.closed(0);
+        // Nobody waited in between.
+        gaps.opened(0, at(5000));
+        gaps.heard(0, at(5020));
+        gaps.heard(7, at(5020));
+        assert_eq!(gaps.longest_ms(), BTreeMap::from([(0, 490.0), (1, 5.0)]));
     }
 }

@@ -1,13 +1,15 @@
 //! What every measurement stands on: a broker, a database, the fleet's topics, and the parts as processes of their own.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use tenantry_contracts::Topic;
+use tenantry_audit::Report;
+use tenantry_contracts::Time;
 use tenantry_embedded_postgres::Cluster;
-use tenantry_kafka::{Options, Reader, Start, topics};
+use tenantry_kafka::Options;
+use tenantry_ports::Clock;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
@@ -15,11 +17,14 @@ use tokio::sync::watch;
 use super::Ground;
 use super::cpu::{Used, used};
 use super::fill::{Filled, fill};
-use super::load::{Load, Pace, Work};
+use super::ground::{Folder, make_topics, written};
+use super::load::{self, Load};
 use super::part::{Part, Stands, kafka};
-use super::plan::{FAILS_EVERY, workers};
+use super::plan::FAILS_EVERY;
 use super::steps::fails;
-use crate::fleet::Worker;
+use super::store::Store;
+use super::work::{Pace, Work};
+use crate::clock::SystemClock;
 use crate::out::usage;
 
 pub(super) const GENERATOR: &str = "generator";
@@ -31,11 +36,12 @@ const BROKER: &str = "broker";
 pub(super) const OUTSIDE: [&str; 3] = [GENERATOR, POSTGRES, BROKER];
 /// How long a part may take to start, and to end when it is told so.
 const PART_TAKES: Duration = Duration::from_secs(60);
-/// How many tenants are an example of all: the last of them fails.
+/// How many tenants are an example of all: one of them fails.
 const EXAMPLES: u64 = FAILS_EVERY;
 
 /// A process of the benchmark.
 struct Running {
+    part: Part,
     name: String,
     child: Child,
     /// How it stands, if it is a coordinator.
@@ -65,7 +71,7 @@ async fn start(part: Part, name: &str, args: &[(&str, String)]) -> anyhow::Resul
             }
         }
     });
-    Ok((Running { name: name.to_owned(), child, stands }, line))
+    Ok((Running { part, name: name.to_owned(), child, stands }, line))
 }
 
 /// Everything that is measured, and what it needs.
@@ -78,6 +84,8 @@ pub(super) struct House {
     pub(super) watched: bool,
     /// The finished tenants that were there before.
     pub(super) filled: Option<Filled>,
+    /// What was made from then on is in the audit, all of it.
+    since: Time,
     parts: Vec<Running>,
     postgres: Option<u32>,
     cluster: Option<Cluster>,
@@ -118,10 +126,22 @@ impl House {
             return Err(usage("bench_database_used", text).into());
         }
         let postgres = ground.postgres_pid.or_else(|| cluster.as_ref().map(Cluster::pid));
-        let mut house =
-            Self { ground, options, url, store, filled: None, watched: false, parts, postgres, cluster, dir };
+        let mut house = Self {
+            ground,
+            options,
+            url,
+            store,
+            filled: None,
+            since: Time(0),
+            watched: false,
+            parts,
+            postgres,
+            cluster,
+            dir,
+        };
         if house.ground.finished > 0 {
             house.filled = Some(house.fill().await.context("filling the store")?);
+            house.since = SystemClock::default().now();
         }
         Ok(house)
     }
@@ -134,7 +154,7 @@ impl House {
         for name in [COORDINATOR, Part::WorkersA.word(), Part::WorkersB.word()] {
             self.stop(name).await?;
         }
-        fill(&self.url, self.ground.finished).await
+        fill(&self.url, &self.store, self.ground.finished).await
     }
 
     fn take(&mut self, name: &str) -> anyhow::Result<Running> {
@@ -180,30 +200,57 @@ impl House {
         Ok(self.take(name)?.child.kill().await?)
     }
 
-    /// Waits until the coordinators, which are watched, taken together stand as is wanted.
-    pub(super) async fn until(&mut self, wanted: impl Fn(&Stands) -> bool) -> anyhow::Result<()> {
+    /// Waits until every lane is served, and every coordinator serves its share.
+    pub(super) async fn until_shared(&mut self) -> anyhow::Result<()> {
+        let lanes = u64::from(self.ground.lanes);
+        self.until(|all| {
+            let share = lanes / all.len().max(1) as u64;
+            let served: u64 = all.iter().map(|one| one.lanes).sum();
+            served == lanes && all.iter().all(|one| one.lanes >= share)
+        })
+        .await
+    }
+
+    /// Waits until the coordinators have so many tenants in memory.
+    pub(super) async fn until_held(&mut self, tenants: u64) -> anyhow::Result<()> {
+        self.until(|all| all.iter().map(|one| one.tenants).sum::<u64>() == tenants).await
+    }
+
+    /// Waits until the coordinators, which are watched, stand as is wanted.
+    async fn until(&mut self, wanted: impl Fn(&[Stands]) -> bool) -> anyhow::Result<()> {
         let end = Instant::now() + self.timeout();
         loop {
-            let all = self.parts.iter().map(|part| *part.stands.borrow());
-            let stands = all.fold(Stands::default(), |sum, one| Stands {
-                lanes: sum.lanes + one.lanes,
-                tenants: sum.tenants + one.tenants,
-            });
-            if wanted(&stands) {
+            let coordinators = self.parts.iter().filter(|part| part.part == Part::Coordinator);
+            let all: Vec<Stands> = coordinators.map(|part| *part.stands.borrow()).collect();
+            if wanted(&all) {
                 return Ok(());
             }
             self.still_run()?;
             if Instant::now() > end {
-                bail!("after {:?} the coordinators still stand at {stands:?}", self.timeout());
+                bail!("after {:?} the coordinators still stand so: {all:?}", self.timeout());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// The coordinators and workers, with their process ids.
+    pub(super) fn fleet(&self) -> Vec<(String, u32)> {
+        let fleet = self.parts.iter().filter(|part| part.part != Part::Broker);
+        fleet.filter_map(|part| Some((part.name.clone(), part.child.id()?))).collect()
     }
 
     /// Resident memory of a part, in MiB.
     pub(super) fn rss_of(&self, name: &str) -> f64 {
         let pid = self.parts.iter().find(|part| part.name == name).and_then(|part| part.child.id());
         pid.map_or(0.0, |pid| used(pid, false).rss_mib)
+    }
+
+    /// Starts further coordinators where some run, so that there are so many.
+    pub(super) async fn start_coordinators(&mut self, running: u16, wanted: u16) -> anyhow::Result<()> {
+        for number in running + 1..=wanted {
+            self.start(Part::Coordinator, &coordinator(number)).await?;
+        }
+        Ok(())
     }
 
     /// Starts both processes of workers.
@@ -246,6 +293,13 @@ impl House {
         Ok(Counted { wal, rows, messages: written(&self.options).await? })
     }
 
+    /// Every tenant is at rest, and the audit has all that the store says of it.
+    pub(super) async fn verify(&self) -> anyhow::Result<Report> {
+        self.store.at_peace().await?;
+        let expected = self.store.expected(self.since).await?;
+        load::verify(&self.options, Some(&expected)).await.context("the audit does not verify")
+    }
+
     /// No part ended by itself.
     pub(super) fn still_run(&mut self) -> anyhow::Result<()> {
         for part in &mut self.parts {
@@ -266,54 +320,14 @@ impl House {
     }
 }
 
-/// The topics of the fleet, made anew where that was asked for. A run on another one's records would wait for ever: what
-/// lies on them is in no store that it has.
-async fn make_topics(options: &Options, ground: &Ground) -> anyhow::Result<()> {
-    if ground.delete_topics {
-        let missing = topics::check(options, &Worker::names()).await?;
-        let product = Worker::names().into_iter().map(Topic::Commands).find(|topic| {
-            !missing
-                .iter()
-                .any(|difference| difference.code == "topic_missing" && difference.topic == topic.name())
-        });
-        if let Some(topic) = product {
-            let text = format!(
-                "{topic} is there: these may be the topics of a fleet that is no benchmark; use another broker"
-            );
-            return Err(usage("bench_topics_foreign", text).into());
-        }
-        topics::delete(options, &Topic::all(&workers())).await?;
-    }
-    let report = topics::apply(options, &workers(), ground.lanes, 1).await?;
-    if let Some(difference) = report.differences.iter().find(|found| found.code == "topic_partitions") {
-        let text = format!("{difference}; or start with --delete-topics, which deletes what is on them");
-        return Err(usage("bench_topics_differ", text).into());
-    }
-    if written(options).await? > 0 {
-        let text = "the topics hold the records of another run, which the new database knows nothing of; start with \
-                    --delete-topics, which deletes them, or use another broker";
-        return Err(usage("bench_topics_used", text).into());
-    }
-    Ok(())
-}
-
-/// How many records were ever written to the topics.
-async fn written(options: &Options) -> anyhow::Result<i64> {
-    let places = Reader::places(options, Topic::all(&workers())).await?;
-    let reader = Reader::open(options, places, Start::End).await?;
-    Ok(reader.ends().values().sum())
+/// The name of a coordinator, counted from one.
+pub(super) fn coordinator(number: u16) -> String {
+    if number == 1 { COORDINATOR.to_owned() } else { format!("{COORDINATOR}-{number}") }
 }
 
 /// Sagas of twelve steps, one in twenty of which must fail.
 pub(super) fn work(run: &str, sagas: u64, pace: Pace) -> Work {
     Work { fails, ..Work::new(run, sagas, pace) }
-}
-
-/// What grows by the work.
-pub(super) struct Counted {
-    pub(super) wal: i64,
-    pub(super) rows: i64,
-    pub(super) messages: i64,
 }
 
 /// A name for this run's slugs: a database or topic that was used before does not answer for it.
@@ -324,54 +338,9 @@ pub(super) fn run_name() -> String {
     format!("{:x}", millis & 0xff_ffff_ffff)
 }
 
-/// The store, asked for what it has written.
-pub(super) struct Store(tokio_postgres::Client);
-
-impl Store {
-    async fn new(url: &str) -> anyhow::Result<Self> {
-        let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
-        tokio::spawn(connection);
-        Ok(Self(client))
-    }
-
-    /// Whether some fleet has used it.
-    async fn is_used(&self) -> anyhow::Result<bool> {
-        Ok(self.0.query_one("select exists (select from lane)", &[]).await?.get(0))
-    }
-
-    /// Bytes of WAL, and rows of the journal.
-    async fn counted(&self) -> anyhow::Result<(i64, i64)> {
-        let sql =
-            "select (pg_current_wal_lsn() - '0/0')::bigint, coalesce((select sum(n) from lane), 0)::bigint";
-        let row = self.0.query_one(sql, &[]).await?;
-        Ok((row.get(0), row.get(1)))
-    }
-}
-
-/// A folder for the run, removed afterwards unless it was given.
-pub(super) struct Folder {
-    path: PathBuf,
-    ours: bool,
-}
-
-impl Folder {
-    pub(super) fn new(given: Option<PathBuf>) -> anyhow::Result<Self> {
-        let ours = given.is_none();
-        let path = given
-            .unwrap_or_else(|| std::env::temp_dir().join(format!("tenantry-bench-{}", std::process::id())));
-        std::fs::create_dir_all(&path)?;
-        Ok(Self { path, ours })
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        if self.ours {
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
-    }
+/// What grows by the work.
+pub(super) struct Counted {
+    pub(super) wal: i64,
+    pub(super) rows: i64,
+    pub(super) messages: i64,
 }

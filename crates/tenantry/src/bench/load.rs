@@ -4,19 +4,15 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use bytes::Bytes;
-use tenantry_audit::{Heard, Report, Verifier};
+use tenantry_audit::{Expected, Heard, Report, Verifier};
 use tenantry_contracts::event::{Event, EventKind};
-use tenantry_contracts::{Code, Lane, Record, Slug, Topic, request};
-use tenantry_contracts::{RequestId, Time};
+use tenantry_contracts::{Code, Lane, Record, Refusal, Slug, Topic};
 use tenantry_kafka::{Kafka, KafkaProducer, Options, Read, Reader, Start};
-use tenantry_ports::{Bus, Clock, Delivered, Delivery, Outgoing, Place, Producer, Refused};
+use tenantry_ports::{Bus, Clock, Delivered, Delivery, Producer, Refused};
 
 use super::gaps::Gaps;
+use super::work::{Pace, Work, request};
 use crate::clock::SystemClock;
-
-/// Who asks.
-const SOURCE: &str = "/bench";
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -30,85 +26,6 @@ pub(super) struct Outcome {
     pub(super) latencies_ms: Vec<f64>,
     /// Where the lanes stood still, as the audit tells it.
     pub(super) gaps: Gaps,
-}
-
-/// What is asked for, how it comes, and what must become of it.
-#[derive(Clone, Debug)]
-pub(super) struct Work {
-    /// The slugs are `b-<run>-<number>`, counted from one.
-    pub(super) run: String,
-    pub(super) sagas: u64,
-    pub(super) pace: Pace,
-    /// The request for the tenant of this slug.
-    pub(super) request: fn(&str) -> serde_json::Value,
-    /// Whether that tenant must fail and be rolled back.
-    pub(super) fails: fn(&str) -> bool,
-    /// For which tenants more is asked, right behind the first request.
-    pub(super) again: Again,
-    /// Hear the audit too, and look where it stands still.
-    pub(super) audit: bool,
-}
-
-/// Further requests for the same slug. Each must be refused, in order, once the first one was accepted.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Again {
-    /// For each of so many tenants; for none where it is zero. It must not be one that fails: its slug gets free.
-    pub(super) every: u64,
-    /// How many.
-    pub(super) times: u64,
-}
-
-impl Again {
-    fn of(self, number: u64) -> u64 {
-        if self.every > 0 && number % self.every == 1 % self.every { self.times } else { 0 }
-    }
-}
-
-impl Work {
-    /// The product's own kind, all of which must succeed.
-    pub(super) fn new(run: impl Into<String>, sagas: u64, pace: Pace) -> Self {
-        Self {
-            run: run.into(),
-            sagas,
-            pace,
-            request: document,
-            fails: |_| false,
-            again: Again::default(),
-            audit: false,
-        }
-    }
-}
-
-/// How requests come.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Pace {
-    /// So many in flight at a time; each is due when it is published.
-    Closed(u64),
-    /// So many a second, whatever became of the others; each is due at its time, also where it is published late.
-    Rate(f64),
-}
-
-impl Pace {
-    /// Whether one more may be published, after so many, with so many that are open.
-    fn allows(self, sent: u64, open: u64, since: Duration) -> bool {
-        match self {
-            Self::Closed(in_flight) => open < in_flight,
-            Self::Rate(per_s) => sent as f64 <= since.as_secs_f64() * per_s,
-        }
-    }
-
-    /// When a request was due.
-    fn due(self, began: Instant, sent: u64) -> Instant {
-        match self {
-            Self::Closed(_) => Instant::now(),
-            Self::Rate(per_s) => began + Duration::from_secs_f64(sent as f64 / per_s),
-        }
-    }
-
-    /// When the next one is due, if not by an answer.
-    fn next_due(self, began: Instant, sent: u64) -> Option<Instant> {
-        matches!(self, Self::Rate(_)).then(|| self.due(began, sent))
-    }
 }
 
 /// Runs all sagas to their end.
@@ -175,7 +92,7 @@ impl Load {
             accepted: 0,
             open: HashMap::new(),
             own: format!("b-{}-", work.run),
-            further: (1..=work.sagas).map(|number| work.again.of(number)).sum(),
+            further: (1..=work.sagas).map(|number| work.further(number)).sum(),
             refused: HashMap::new(),
             began: Instant::now(),
             outcome: Outcome { latencies_ms, ..Outcome::default() },
@@ -235,23 +152,28 @@ impl Load {
             if !belongs && !pace.allows(self.sent, self.open.len() as u64, self.began.elapsed()) {
                 break;
             }
-            let slug = format!("{}{number}", self.own);
+            let slug = self.work.slug(number);
             let id = if further == 0 { slug.clone() } else { format!("{slug}.{further}") };
             let body = (self.work.request)(&slug);
-            match self.producer.send(request(&slug, id, body, self.lanes, self.clock.now())?) {
+            match self.producer.send(request(&slug, id, body, self.home(&slug)?, self.clock.now())?) {
                 Ok(()) => {}
                 Err(Refused::Full(_)) => break,
                 Err(Refused::Never(_, why)) => bail!("a request cannot be published: {why}"),
             }
             if further == 0 {
                 let due = pace.due(self.began, self.sent);
+                self.outcome.gaps.opened(self.home(&slug)?.0, Instant::now());
                 self.open.insert(slug, Open { due, accepted: false });
             }
             self.sent += 1;
-            let more = further < self.work.again.of(number);
+            let more = further < self.work.further(number);
             self.next = if more { (number, further + 1) } else { (number + 1, 0) };
         }
         Ok(())
+    }
+
+    fn home(&self, slug: &str) -> anyhow::Result<Lane> {
+        Ok(Lane::of(&Slug::parse(slug)?, self.lanes))
     }
 
     fn hear(&mut self, records: &[Record]) -> anyhow::Result<()> {
@@ -299,6 +221,7 @@ impl Load {
         let slug = slug.context("an outcome without a tenant")?;
         // A fact may be said again after a doubt; the first occurrence counts.
         let Some(open) = self.open.remove(slug) else { return Ok(()) };
+        self.outcome.gaps.closed(self.home(slug)?.0);
         if active == (self.work.fails)(slug) {
             bail!("the wrong outcome for {slug}: {:?}", event.event);
         }
@@ -332,7 +255,7 @@ impl Load {
 }
 
 /// The tenant that was asked for first has the slug.
-fn taken(refusal: &tenantry_contracts::Refusal) -> bool {
+fn taken(refusal: &Refusal) -> bool {
     refusal.code == Code::SlugTaken
 }
 
@@ -343,44 +266,8 @@ fn all_acked(reports: &[Delivered]) -> anyhow::Result<()> {
     }
 }
 
-/// A request of about 600 bytes.
-pub(super) fn document(slug: &str) -> serde_json::Value {
-    serde_json::json!({
-        "name": format!("Bench {slug}"),
-        "slug": slug,
-        "environment": "prod",
-        "plan": "enterprise",
-        "residency": "US",
-        "region": "us-east-1",
-        "seats": 250,
-        "storage_bytes": 500_000_000_000_u64,
-        "admin": { "email": format!("admin@{slug}.example.com"), "first_name": "Ada", "last_name": "Example", "role": "tenant-admin" },
-        "features": ["reports", "exports", "sso"],
-        "customisation": { "note": "y".repeat(180) },
-    })
-}
-
-/// A request on its home partition.
-fn request(
-    slug: &str,
-    id: String,
-    body: serde_json::Value,
-    lanes: u16,
-    at: Time,
-) -> anyhow::Result<Outgoing> {
-    let home = Lane::of(&Slug::parse(slug)?, lanes);
-    let id = RequestId { source: SOURCE.into(), id };
-    Ok(Outgoing {
-        place: Place { topic: Topic::Requests, partition: home.0 },
-        key: Some(Bytes::copy_from_slice(slug.as_bytes())),
-        headers: request::headers(request::TYPE, &id, at, slug, None),
-        value: Some(serde_json::to_vec(&body)?.into()),
-        tag: 0,
-    })
-}
-
-/// Reads the audit topic from the beginning and verifies every chain.
-pub(super) async fn verify(options: &Options) -> anyhow::Result<Report> {
+/// Reads the audit topic from the beginning and verifies every chain, and that it reaches the heads that are expected.
+pub(super) async fn verify(options: &Options, expected: Option<&Expected>) -> anyhow::Result<Report> {
     let places = Reader::places(options, vec![Topic::Audit]).await?;
     let mut reader = Reader::open(options, places, Start::Earliest).await?;
     let mut verifier = Verifier::new();
@@ -390,5 +277,5 @@ pub(super) async fn verify(options: &Options) -> anyhow::Result<Report> {
             verifier.hear(Heard { key: record.key.as_deref(), value: record.value.as_deref(), at: &at });
         }
     }
-    Ok(verifier.finish(None)?)
+    Ok(verifier.finish(expected)?)
 }

@@ -1,20 +1,26 @@
 //! `tenantry bench`: how fast the whole path is, honestly: real processes, real broker, PostgreSQL with fsync, every
 //! outcome checked and the audit verified.
 
+mod burst;
 mod cpu;
 mod figures;
 mod fill;
 mod gaps;
+mod ground;
 mod house;
 mod limits;
 mod load;
+mod neighbours;
 mod part;
 mod plan;
 mod print;
 mod provision;
 mod recover;
 mod saga;
+mod scale;
 mod steps;
+mod store;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +42,12 @@ enum What {
     Provision(ProvisionArgs),
     /// A coordinator is killed while all tenants are on their way: how long until its successor has them all
     Recover(RecoverArgs),
+    /// More coordinators, and what it costs the tenants when one is added or killed under load
+    Scale(ScaleArgs),
+    /// Far more requests at once than the fleet can take: its memory, their order, every outcome
+    Burst(BurstArgs),
+    /// What tenants feel of others that are slow, or asked for again and again
+    Neighbours(NeighboursArgs),
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
@@ -68,6 +80,9 @@ pub struct SagaArgs {
     /// Hold the results against those that were kept in this file.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
+    /// How many coordinators share the lanes.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    coordinators: u16,
     /// Leave the limit line out.
     #[arg(long)]
     no_limits: bool,
@@ -81,6 +96,60 @@ struct RecoverArgs {
     /// How many tenants are on their way.
     #[arg(long, default_value_t = 10_000)]
     tenants: u64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench scale` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct ScaleArgs {
+    /// How many coordinators run, one after the other, growing; at the end one of them is killed for good.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u16).range(1..=64))]
+    coordinators: Vec<u16>,
+    /// How many sagas of a closed loop to run with each number of them.
+    #[arg(long, default_value_t = 5_000)]
+    sagas: u64,
+    /// How many of them are in flight at a time.
+    #[arg(long, default_value_t = 1024)]
+    in_flight: u64,
+    /// How many sagas a second come while one is added or killed.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// For so many seconds each.
+    #[arg(long, default_value_t = 30.0)]
+    for_s: f64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench burst` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct BurstArgs {
+    /// How many tenants are asked for at once.
+    #[arg(long, default_value_t = 50_000)]
+    requests: u64,
+    /// One of so many is asked for twice; the second request must be refused, after the first was accepted.
+    #[arg(long, default_value_t = 50)]
+    twice_every: u64,
+    #[command(flatten)]
+    ground: Ground,
+}
+
+/// What `bench neighbours` is told.
+#[derive(Clone, Debug, ClapArgs)]
+struct NeighboursArgs {
+    /// How many sagas a second are measured.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// For so many seconds each: alone, beside others like them, beside slow ones, beside a hot one.
+    #[arg(long, default_value_t = 20.0)]
+    for_s: f64,
+    /// How many slow sagas a second come beside them: one worker takes two seconds for each of their steps.
+    #[arg(long, default_value_t = 25.0)]
+    slow_rate: f64,
+    /// How many requests a second come for one and the same tenant.
+    #[arg(long, default_value_t = 500.0)]
+    hot_rate: f64,
     #[command(flatten)]
     ground: Ground,
 }
@@ -107,8 +176,8 @@ struct Ground {
     /// An empty database to use; without it a private PostgreSQL is started (fsync on).
     #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true)]
     database_url: Option<String>,
-    /// Fill the store with so many finished tenants first: the rows of a few real ones, as often. The audit topic is not
-    /// filled: the fleet reads no tenant's chain there.
+    /// Fill the store with so many finished tenants first: the rows of a few real ones, as often. A million takes some
+    /// minutes and 16 GB. The audit topic is not filled: the fleet reads no tenant's chain there.
     #[arg(long, default_value_t = 0, value_name = "TENANTS")]
     finished: u64,
     /// The process id of that server's postmaster, to count its CPU time.
@@ -120,7 +189,7 @@ struct Ground {
     /// Give up after so many seconds.
     #[arg(long, default_value_t = 600)]
     timeout_s: u64,
-    /// Print one JSON document instead of a table.
+    /// Print one JSON document instead of tables.
     #[arg(long)]
     json: bool,
 }
@@ -178,6 +247,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         What::Saga(args) => saga::run(*args).await?,
         What::Provision(args) => provision::run(args).await?,
         What::Recover(args) => recover::run(args).await?,
+        What::Scale(args) => scale::run(args).await?,
+        What::Burst(args) => burst::run(args).await?,
+        What::Neighbours(args) => neighbours::run(args).await?,
         What::Part(args) => part::run(args).await?,
     }
     Ok(ExitCode::SUCCESS)

@@ -6,8 +6,12 @@ use crate::show::{Style, table};
 
 pub(super) fn report(report: &Report, baseline: Option<&Report>) {
     let style = Style::detect();
+    let several = match report.coordinators {
+        1 => String::new(),
+        more => format!(", {more} coordinators"),
+    };
     out::line(format_args!(
-        "saga-12 on the {} broker, {} lanes, linger {} ms, medians of {}",
+        "saga-12 on the {} broker, {} lanes{several}, linger {} ms, medians of {}",
         report.broker, report.lanes, report.linger_ms, report.repeats
     ));
     if report.limits != Limits::default() {

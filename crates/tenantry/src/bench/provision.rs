@@ -12,8 +12,10 @@ use tokio::process::{Child, Command};
 use super::ProvisionArgs;
 use super::cpu::used;
 use super::figures::percentile;
-use super::house::{Folder, run_name};
-use super::load::{self, Pace, Work};
+use super::ground::Folder;
+use super::house::run_name;
+use super::load;
+use super::work::{Pace, Work};
 use crate::out;
 
 /// What came of it.
@@ -52,7 +54,7 @@ pub(super) async fn run(args: ProvisionArgs) -> anyhow::Result<()> {
     let work = work(&run_name(), args.tenants, Pace::Closed(args.in_flight));
     let outcome = load::run(&options, running.lanes, timeout, work).await?;
     let after = used(running.pid, true);
-    let audit = load::verify(&options).await.context("the audit does not verify")?;
+    let audit = load::verify(&options, None).await.context("the audit does not verify")?;
     let tenants = args.tenants as f64;
     let found = Provisioned {
         tenants: args.tenants,

@@ -9,8 +9,8 @@ use serde::Serialize;
 use super::RecoverArgs;
 use super::fill::Filled;
 use super::house::{COORDINATOR, House, run_name, work};
-use super::load::{self, Pace};
-use super::part::{Part, Stands};
+use super::part::Part;
+use super::work::Pace;
 use crate::out;
 
 /// What came of it.
@@ -41,8 +41,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<()> {
     let mut house = House::open(args.ground.clone()).await?;
     house.watched = true;
     house.start(Part::Coordinator, COORDINATOR).await?;
-    let all_lanes = |stands: &Stands| stands.lanes == u64::from(args.ground.lanes);
-    house.until(all_lanes).await?;
+    house.until_shared().await?;
     // Nobody answers the first question: everything that is accepted stays on its way.
     let began = Instant::now();
     let mut load = house.load(work(&run_name(), args.tenants, Pace::Closed(args.tenants))).await?;
@@ -53,9 +52,9 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<()> {
 
     let began = Instant::now();
     house.start(Part::Coordinator, COORDINATOR).await?;
-    house.until(all_lanes).await?;
+    house.until_shared().await?;
     let lanes_s = began.elapsed().as_secs_f64();
-    house.until(|stands| all_lanes(stands) && stands.tenants == args.tenants).await?;
+    house.until_held(args.tenants).await?;
     let recovered_s = began.elapsed().as_secs_f64();
     let rss_after_mib = house.rss_of(COORDINATOR);
 
@@ -64,7 +63,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<()> {
     let outcome = load.finish().await.context("after the coordinator was killed")?;
     let drained_s = began.elapsed().as_secs_f64();
     house.still_run()?;
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     let found = Recovered {
         tenants: args.tenants,
         finished: house.filled.clone(),

@@ -2,12 +2,9 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
 use super::figures::{Figures, Limits, Process, Report, percentile};
-use super::house::{COORDINATOR, Counted, GENERATOR, House, OUTSIDE, run_name, work};
-use super::load::{self, Pace};
-use super::part::Part;
+use super::house::{Counted, GENERATOR, House, OUTSIDE, run_name, work};
+use super::work::Pace;
 use super::{Case, SagaArgs, limits, print};
 use crate::out::{self, usage};
 
@@ -22,13 +19,19 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
     } else {
         limits::take(&house.url, &house.options, house.dir()).await?
     };
-    house.start(Part::Coordinator, COORDINATOR).await?;
+    // Several must have found their shares before anything is measured.
+    house.watched = args.coordinators > 1;
+    house.start_coordinators(0, args.coordinators).await?;
+    if house.watched {
+        house.until_shared().await?;
+    }
     house.start_workers().await?;
     house.warm_up().await?;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         broker: if args.ground.brokers.is_some() { "given" } else { "embedded" }.to_owned(),
         lanes: args.ground.lanes,
+        coordinators: args.coordinators,
         linger_ms: args.ground.linger_ms,
         repeats: usize::from(args.repeat),
         limits,
@@ -42,7 +45,7 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
         }
         report.cases.extend(Figures::medians(&runs));
     }
-    let audit = load::verify(&house.options).await.context("the audit does not verify")?;
+    let audit = house.verify().await?;
     (report.audit_records, report.audit_chains) = (audit.records, audit.chains);
     house.still_run()?;
     if let Some(path) = &args.keep {

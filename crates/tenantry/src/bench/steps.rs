@@ -1,9 +1,16 @@
 //! Steps that do nothing, and say so in about 200 bytes.
 
+use std::time::Duration;
+
 use tenantry_contracts::{Class, Code, StepName};
 use tenantry_step::{Answer, Cx, Observed, Resource, Step, Trouble};
 
 use super::plan::{FAILS, FAILS_EVERY, Input, Output, STEPS};
+
+/// What the name of a run begins with whose tenants are slow, in the steps of one worker.
+pub(super) const SLOW: &str = "slow-";
+const SLOW_STEPS: [usize; 2] = [8, 9];
+const SLOW_TAKES: Duration = Duration::from_secs(2);
 
 /// The `N`th step, counted from zero.
 pub(super) struct Noop<const N: usize>;
@@ -27,6 +34,9 @@ impl<const N: usize> Step for Noop<N> {
                 Class::Business,
                 "every twentieth tenant fails here",
             ));
+        }
+        if SLOW_STEPS.contains(&N) && cx.slug.as_str().starts_with(&format!("b-{SLOW}")) {
+            tokio::time::sleep(SLOW_TAKES).await;
         }
         Ok(Output { resource: format!("{}/{N}", cx.tenant), note: "x".repeat(120) })
     }
