@@ -14,10 +14,10 @@ use tenantry_ports::{
 };
 
 use crate::batch::Draft;
-use crate::flight::Flight;
+use crate::flight::{Flight, FlightId};
 use crate::lane::{self, Lane};
 use crate::options::Options;
-use crate::speak::{LETTER_TAG, Mouth, UNCOUNTED_TAG, lane_of};
+use crate::speak::{Mouth, UNCOUNTED_TAG, flight_of, lane_of};
 use crate::takeover::{HEARD, places};
 use crate::telemetry;
 
@@ -48,8 +48,8 @@ pub enum Exit {
 pub(crate) enum Job {
     TookOver(LaneId, Weak<()>, Box<(LaneRow, Loaded)>),
     Abandoned,
-    Read(Box<Found>),
-    Committed(CommitOutcome),
+    Read(FlightId, Box<Found>),
+    Committed(FlightId, CommitOutcome),
 }
 
 /// The coordinator at work.
@@ -70,7 +70,10 @@ pub(crate) struct Engine<B: Bus, S, C, E> {
     pub(crate) suspects: BTreeMap<LaneId, i64>,
     pub(crate) life: u16,
     pub(crate) jobs: FuturesUnordered<BoxFuture<'static, Job>>,
-    pub(crate) flight: Option<Flight>,
+    /// Batches on their way.
+    pub(crate) flights: BTreeMap<FlightId, Flight>,
+    /// The last one that set off.
+    pub(crate) flight_id: FlightId,
     pub(crate) mouth: Mouth,
 }
 
@@ -113,7 +116,8 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Coordinator<B, S, C, E> {
             suspects: BTreeMap::new(),
             life: 0,
             jobs: FuturesUnordered::new(),
-            flight: None,
+            flights: BTreeMap::new(),
+            flight_id: 0,
             mouth: Mouth::default(),
         };
         engine.run(stop).await
@@ -158,7 +162,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             if let Some((record, why)) = self.mouth.pump(&mut self.producer) {
                 self.refused(record.tag, &why);
             }
-            if self.mouth.is_empty() && self.flight.is_none() && self.quiet() && end.is_some() {
+            if self.mouth.is_empty() && self.flights.is_empty() && self.quiet() && end.is_some() {
                 break;
             }
             // On the way out nothing new begins, so nothing that is due is waited for.
@@ -185,12 +189,12 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                     self.took_over(lane, &attempt, loaded.0, loaded.1).await;
                 }
                 Woke::Job(Job::TookOver(..) | Job::Abandoned) => {}
-                Woke::Job(Job::Read(found)) => {
-                    if let Err(bug) = self.on_read(*found) {
+                Woke::Job(Job::Read(flight, found)) => {
+                    if let Err(bug) = self.on_read(flight, *found) {
                         return Exit::Failed(format!("a row could not be written as JSON: {bug}"));
                     }
                 }
-                Woke::Job(Job::Committed(outcome)) => self.on_committed(outcome),
+                Woke::Job(Job::Committed(flight, outcome)) => self.on_committed(flight, outcome),
                 Woke::Time => {}
             }
             if end.is_some_and(|end| self.clock.now() >= end) {
@@ -241,11 +245,11 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
     fn next_time(&self) -> Option<Time> {
         let said =
             self.lanes.values().filter_map(|lane| lane.again.first_key_value().map(|((at, _), _)| *at)).min();
-        if self.flight.is_some() {
+        if self.all_fly() {
             return said;
         }
         let due =
-            self.lanes.values().flat_map(|lane| [lane.next_due(), Some(lane.touch_at())]).flatten().min();
+            self.grounded().flat_map(|(_, lane)| [lane.next_due(), Some(lane.touch_at())]).flatten().min();
         said.into_iter().chain(due).min()
     }
 
@@ -320,14 +324,11 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         let mut fatal = None;
         for Delivered { tag, delivery } in reports {
             match delivery {
-                Delivery::Acked(_) if tag == LETTER_TAG => {
-                    if let Some(flight) = &mut self.flight {
-                        flight.letters_open = flight.letters_open.saturating_sub(1);
-                    }
-                }
                 Delivery::Acked(_) => {
                     if let Some(lane) = self.lanes.get_mut(&lane_of(tag)) {
                         lane.spoken.acked(tag);
+                    } else if let Some(flight) = flight_of(tag).and_then(|id| self.flights.get_mut(&id)) {
+                        flight.letters_open = flight.letters_open.saturating_sub(1);
                     }
                 }
                 Delivery::NotPersisted(why) => self.refused(tag, &why),
@@ -344,7 +345,9 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             }
             // Take-overs under way have said nothing yet; those that had are lanes.
         }
-        self.commit_if_ready();
+        for flight in self.flights.keys().copied().collect::<Vec<_>>() {
+            self.commit_if_ready(flight);
+        }
         Ok(())
     }
 
@@ -352,7 +355,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
     fn refused(&mut self, tag: Tag, why: &str) {
         metrics::counter!(telemetry::REFUSED_BY_KAFKA).increment(1);
         tracing::error!(why, "Kafka refuses a record for good: look at its ACLs and sizes");
-        if tag == LETTER_TAG {
+        if flight_of(tag).is_some() {
             self.drop_letters();
             for lane in self.lanes.keys().copied().collect::<Vec<_>>() {
                 self.take_over(lane, "refused", 5000);
@@ -362,18 +365,16 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         }
     }
 
-    /// The letters of the batch are lost: so is the batch.
+    /// Letters are lost: so is every batch that waits for some.
     fn drop_letters(&mut self) {
-        if self.flight.as_ref().is_some_and(Flight::waits_for_letters) {
-            self.flight = None;
-        }
+        self.flights.retain(|_, flight| !flight.waits_for_letters());
     }
 
     /// Writes how far was spoken, and goes without giving up the membership.
     async fn leave(mut self) {
         let now = self.clock.now();
         let mut batch = Batch::default();
-        for lane in self.lanes.values_mut().filter(|_| self.flight.is_none()) {
+        for lane in self.lanes.values_mut().filter(|_| self.flights.is_empty()) {
             batch.lanes.push(Draft::default().write(lane, now).0);
         }
         if !batch.lanes.is_empty() {

@@ -1,7 +1,8 @@
-//! A batch on its way: read what memory lacks, decide, say the letters, commit, speak. One at a time for all lanes of
-//! the process; what comes in meanwhile gathers for the next one.
+//! A batch on its way: read what memory lacks, decide, say the letters, commit, speak. A lane is on one flight at a time,
+//! and what comes in for it meanwhile gathers for its next one. Two are on their way at most, so that one is decided while
+//! the other is written; more would only make the batches smaller.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use futures::FutureExt;
 use tenantry_contracts::audit::AuditKind;
@@ -14,13 +15,19 @@ use crate::entry::Note;
 use crate::hear::{Bug, Claimed, Hearing, Stepped};
 use crate::lane::{Item, Lane};
 use crate::need::missing;
+use crate::speak::letter_tag;
 use crate::telemetry;
 use crate::tell::Heard;
 
 /// How often a lane's row is written at least, in milliseconds.
 const TOUCH_MS: i64 = 5000;
+/// How many batches are on their way at a time, each with its share of the lanes.
+const FLIGHTS: usize = 2;
 /// How often a commit that failed for certain is repeated before the lanes are taken over anew.
 const REPEATS: u32 = 5;
+
+/// Which flight.
+pub(crate) type FlightId = u32;
 
 /// A batch on its way.
 pub(crate) struct Flight {
@@ -29,6 +36,8 @@ pub(crate) struct Flight {
     work: BTreeMap<LaneId, (u16, Vec<Item>)>,
     found: Option<Found>,
     drafts: BTreeMap<LaneId, (u16, Draft, Vec<TenantId>)>,
+    /// What other flights must not decide before this one is written.
+    claimed: Claimed,
     pub(crate) letters_open: usize,
     began: Time,
 }
@@ -41,6 +50,11 @@ enum Stage {
 }
 
 impl Flight {
+    /// The lanes on it.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = LaneId> {
+        self.work.keys().chain(self.drafts.keys()).copied()
+    }
+
     /// It waits for letters to be acknowledged.
     pub(crate) fn waits_for_letters(&self) -> bool {
         self.stage == Stage::Letters
@@ -72,55 +86,73 @@ impl Lane {
 }
 
 impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
-    /// Sets off where nothing is on its way and some lane has something to write.
-    pub(crate) fn take_off(&mut self) -> Result<(), Bug> {
-        if self.flight.is_some() {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let busy: Vec<LaneId> =
-            self.lanes.iter().filter(|(_, lane)| lane.has_work(now)).map(|(id, _)| *id).collect();
-        if busy.is_empty() {
-            return Ok(());
-        }
-        let most = (self.options.batch / busy.len()).max(1);
-        let mut work = BTreeMap::new();
-        for id in busy {
-            if let Some(lane) = self.lanes.get_mut(&id) {
-                work.insert(id, (lane.spoken.life(), lane.items(now, most)));
-            }
-        }
-        let flight = Flight {
-            stage: Stage::Reading,
-            work,
-            found: None,
-            drafts: BTreeMap::new(),
-            letters_open: 0,
-            began: now,
-        };
-        self.flight = Some(flight);
-        self.read_or_decide()
+    /// The lanes that are on no flight.
+    pub(crate) fn grounded(&self) -> impl Iterator<Item = (&LaneId, &Lane)> {
+        let flying: BTreeSet<LaneId> = self.flights.values().flat_map(Flight::lanes).collect();
+        self.lanes.iter().filter(move |(id, _)| !flying.contains(id))
     }
 
-    fn read_or_decide(&mut self) -> Result<(), Bug> {
-        let Some(flight) = &self.flight else { return Ok(()) };
+    /// Whether no other flight may set off.
+    pub(crate) fn all_fly(&self) -> bool {
+        self.flights.len() >= FLIGHTS
+    }
+
+    /// Sets off with lanes that have something to write, while flights are left.
+    pub(crate) fn take_off(&mut self) -> Result<(), Bug> {
+        let now = self.clock.now();
+        let share = self.lanes.len().div_ceil(FLIGHTS);
+        while !self.all_fly() {
+            let busy: Vec<LaneId> = self
+                .grounded()
+                .filter(|(_, lane)| lane.has_work(now))
+                .map(|(id, _)| *id)
+                .take(share)
+                .collect();
+            if busy.is_empty() {
+                break;
+            }
+            let most = (self.options.batch / busy.len()).max(1);
+            let mut work = BTreeMap::new();
+            for id in busy {
+                if let Some(lane) = self.lanes.get_mut(&id) {
+                    work.insert(id, (lane.spoken.life(), lane.items(now, most)));
+                }
+            }
+            let flight = Flight {
+                stage: Stage::Reading,
+                work,
+                found: None,
+                drafts: BTreeMap::new(),
+                claimed: Claimed::default(),
+                letters_open: 0,
+                began: now,
+            };
+            self.flight_id = self.flight_id.wrapping_add(1);
+            self.flights.insert(self.flight_id, flight);
+            self.read_or_decide(self.flight_id)?;
+        }
+        Ok(())
+    }
+
+    fn read_or_decide(&mut self, id: FlightId) -> Result<(), Bug> {
+        let Some(flight) = self.flights.get(&id) else { return Ok(()) };
         let works =
             flight.work.iter().filter_map(|(id, (_, items))| Some((self.lanes.get(id)?, items.as_slice())));
         let need = missing(works, flight.found.as_ref());
         if need.is_empty() {
-            return self.decide();
+            return self.decide(id);
         }
-        self.read(need);
+        self.read(id, need);
         Ok(())
     }
 
-    fn read(&mut self, need: Need) {
+    fn read(&mut self, id: FlightId, need: Need) {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let job = async move {
             let mut pause = 20;
             loop {
                 match store.read(need.clone()).await {
-                    Ok(found) => return Job::Read(Box::new(found)),
+                    Ok(found) => return Job::Read(id, Box::new(found)),
                     Err(error) => tracing::warn!(%error, "the store cannot be read yet"),
                 }
                 clock.sleep_until(clock.now().plus(pause)).await;
@@ -131,8 +163,8 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
     }
 
     /// What was read came.
-    pub(crate) fn on_read(&mut self, found: Found) -> Result<(), Bug> {
-        let Some(flight) = &mut self.flight else { return Ok(()) };
+    pub(crate) fn on_read(&mut self, id: FlightId, found: Found) -> Result<(), Bug> {
+        let Some(flight) = self.flights.get_mut(&id) else { return Ok(()) };
         match &mut flight.found {
             None => flight.found = Some(found),
             Some(have) => {
@@ -141,15 +173,16 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                 have.tenants.extend(found.tenants);
             }
         }
-        self.read_or_decide()
+        self.read_or_decide(id)
     }
 
     /// Decides everything, in order, without awaiting anything.
-    fn decide(&mut self) -> Result<(), Bug> {
-        let Some(mut flight) = self.flight.take() else { return Ok(()) };
+    fn decide(&mut self, flight_id: FlightId) -> Result<(), Bug> {
+        let Some(mut flight) = self.flights.remove(&flight_id) else { return Ok(()) };
         let now = self.clock.now();
         let found = flight.found.take().unwrap_or_default();
         let mut letters: Vec<Outgoing> = Vec::new();
+        let elsewhere: Vec<&Claimed> = self.flights.values().map(|flight| &flight.claimed).collect();
         let mut claimed = Claimed::default();
         let mut heard = 0;
         for (id, (life, items)) in std::mem::take(&mut flight.work) {
@@ -167,7 +200,9 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                 entropy: &self.entropy,
                 now,
                 letters: &mut letters,
+                letter_tag: letter_tag(flight_id),
                 claimed: &mut claimed,
+                elsewhere: &elsewhere,
             };
             if let Some(accepted) = hearing.lane.restored.take() {
                 hearing.restored(&accepted)?;
@@ -193,20 +228,21 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             }
             flight.drafts.insert(id, (life, draft, Vec::new()));
         }
+        flight.claimed = claimed;
         metrics::histogram!(telemetry::BATCH_RECORDS).record(f64::from(heard));
         flight.letters_open = letters.len();
         for letter in letters {
             self.mouth.say(letter);
         }
         flight.stage = Stage::Letters;
-        self.flight = Some(flight);
-        self.commit_if_ready();
+        self.flights.insert(flight_id, flight);
+        self.commit_if_ready(flight_id);
         Ok(())
     }
 
     /// Commits once every letter is acknowledged.
-    pub(crate) fn commit_if_ready(&mut self) {
-        let Some(flight) = &mut self.flight else { return };
+    pub(crate) fn commit_if_ready(&mut self, flight_id: FlightId) {
+        let Some(flight) = self.flights.get_mut(&flight_id) else { return };
         if flight.stage != Stage::Letters || flight.letters_open > 0 {
             return;
         }
@@ -221,7 +257,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             batch.lanes.push(write);
         }
         if batch.lanes.is_empty() {
-            self.flight = None;
+            self.flights.remove(&flight_id);
             return;
         }
         flight.stage = Stage::Committing;
@@ -232,18 +268,18 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                     CommitOutcome::Failed(why) => {
                         tracing::warn!(why, repeat, "the batch was not written, and is repeated")
                     }
-                    outcome => return Job::Committed(outcome),
+                    outcome => return Job::Committed(flight_id, outcome),
                 }
                 clock.sleep_until(clock.now().plus(50 << repeat)).await;
             }
-            Job::Committed(CommitOutcome::Failed("repeated in vain".to_owned()))
+            Job::Committed(flight_id, CommitOutcome::Failed("repeated in vain".to_owned()))
         };
         self.jobs.push(job.boxed());
     }
 
     /// The outcome of the commit came.
-    pub(crate) fn on_committed(&mut self, outcome: CommitOutcome) {
-        let Some(flight) = self.flight.take() else { return };
+    pub(crate) fn on_committed(&mut self, flight_id: FlightId, outcome: CommitOutcome) {
+        let Some(flight) = self.flights.remove(&flight_id) else { return };
         let now = self.clock.now();
         metrics::histogram!(telemetry::COMMIT_DURATION).record(now.since(flight.began) as f64 / 1000.0);
         let (won, why, delay) = match outcome {

@@ -22,13 +22,21 @@ pub(crate) struct Spoken {
 const LETTER: u16 = u16::MAX;
 const UNCOUNTED: u16 = u16::MAX - 1;
 
-/// The tag of a letter that a batch waits for.
-pub(crate) const LETTER_TAG: Tag = tag(LETTER, 0, 0);
 /// The tag of a question that is said again: nobody waits for its report.
 pub(crate) const UNCOUNTED_TAG: Tag = tag(UNCOUNTED, 0, 0);
 
 const fn tag(lane: u16, life: u16, ordinal: u32) -> Tag {
     ((lane as u64) << 48) | ((life as u64) << 32) | ordinal as u64
+}
+
+/// The tag of a letter that a flight waits for.
+pub(crate) const fn letter_tag(flight: u32) -> Tag {
+    tag(LETTER, 0, flight)
+}
+
+/// The flight that waits for the letter of a tag.
+pub(crate) fn flight_of(tag: Tag) -> Option<u32> {
+    (lane_of(tag) == Lane(LETTER)).then_some(tag as u32)
 }
 
 /// The lane of a tag.

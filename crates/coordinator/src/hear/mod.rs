@@ -11,7 +11,7 @@ use tenantry_contracts::audit::AuditKind;
 use tenantry_contracts::event::{Assumed, Event, EventKind};
 use tenantry_contracts::result::{Answer, Said};
 use tenantry_contracts::{Origin, Record, Refusal, RequestId, State, TenantId, Time};
-use tenantry_ports::{Entropy, Found, Outgoing};
+use tenantry_ports::{Entropy, Found, Outgoing, Tag};
 use tenantry_saga::{Change, Heard as Hears, Moment};
 
 use crate::batch::Draft;
@@ -34,8 +34,12 @@ pub(crate) struct Hearing<'a, E> {
     pub(crate) now: Time,
     /// What must be on Kafka before the batch commits.
     pub(crate) letters: &'a mut Vec<Outgoing>,
+    /// What letters of this batch carry.
+    pub(crate) letter_tag: Tag,
     /// Request and tenant ids that other lanes decide in this batch.
     pub(crate) claimed: &'a mut Claimed,
+    /// Those of other batches on their way.
+    pub(crate) elsewhere: &'a [&'a Claimed],
 }
 
 /// Keys that are unique across lanes, as far as this batch decides them.
@@ -81,6 +85,16 @@ impl<E: Entropy> Hearing<'_, E> {
             heard.last_id = record.content_id();
         }
         Ok(stepped)
+    }
+
+    /// Some batch that is not written yet decides this request.
+    pub(crate) fn request_is_claimed(&self, id: &RequestId) -> bool {
+        self.claimed.requests.contains(id) || self.elsewhere.iter().any(|other| other.requests.contains(id))
+    }
+
+    /// Some batch that is not written yet makes this tenant.
+    pub(crate) fn tenant_is_claimed(&self, id: &TenantId) -> bool {
+        self.claimed.tenants.contains(id) || self.elsewhere.iter().any(|other| other.tenants.contains(id))
     }
 
     fn answer(&mut self, record: &Record, answer: &Answer) -> Result<Stepped, Bug> {
@@ -169,7 +183,7 @@ impl<E: Entropy> Hearing<'_, E> {
         refusal: &Refusal,
         answer: Option<(Event, String)>,
     ) -> Result<(), Bug> {
-        self.letters.push(letters::quarantined(record, &self.options.group(), refusal));
+        self.letters.push(letters::quarantined(record, &self.options.group(), refusal, self.letter_tag));
         let heard = self.heard(record);
         let note = Note { refusal: Some(refusal.clone()), ..Note::new(AuditKind::Quarantined) };
         self.note(&heard, &note, answer)

@@ -40,7 +40,7 @@ impl<E: Entropy> Hearing<'_, E> {
             self.note(&self.heard(record), &note, Some((answer, key)))?;
             return Ok(Stepped::Done);
         }
-        if self.claimed.requests.contains(&operation.id) {
+        if self.request_is_claimed(&operation.id) {
             return Ok(Stepped::Deferred);
         }
         let target = operation.target.as_ref().and_then(|target| self.target(target));

@@ -48,7 +48,7 @@ impl<E: Entropy> Hearing<'_, E> {
         let home = Lane::of(slug, self.options.lanes);
         if home != self.lane.row.lane {
             decided("forwarded");
-            self.letters.push(letters::forwarded(record, home, slug));
+            self.letters.push(letters::forwarded(record, home, slug, self.letter_tag));
             let mut note = Note::new(AuditKind::RequestForwarded);
             note.request = Some(heard.id.clone());
             note.words = Some(format!("to lane {home}"));
@@ -85,7 +85,7 @@ impl<E: Entropy> Hearing<'_, E> {
         understood: Result<&Environment, &Refusal>,
     ) -> Result<Option<Stepped>, Bug> {
         let Some(row) = self.draft.request(self.found, id) else {
-            if self.claimed.requests.contains(id) {
+            if self.request_is_claimed(id) {
                 return Ok(Some(Stepped::Deferred));
             }
             if self.now.since(asked) > REMEMBERED_MS {
@@ -177,7 +177,7 @@ impl<E: Entropy> Hearing<'_, E> {
                     Refusal::new(Code::TenantIdTaken, "a tenant with this id exists").at("/tenant_id")
                 ));
             }
-            if self.claimed.tenants.contains(&id) {
+            if self.tenant_is_claimed(&id) {
                 return Ok(Ok(Stepped::Deferred));
             }
         }
