@@ -12,12 +12,12 @@ use tenantry_ports::Group;
 /// Which producer there shall be. Both promise the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ProducerKind {
-    /// The one of librdkafka: one request for each partition.
-    #[default]
-    Librdkafka,
     /// Our own: one request for each broker carries all partitions that wait. It does not linger, and it refuses
     /// properties of librdkafka that it does not know.
+    #[default]
     Direct,
+    /// The one of librdkafka: one request for each partition.
+    Librdkafka,
 }
 
 /// How to reach Kafka.

@@ -71,7 +71,12 @@ pub fn main() -> ExitCode {
 
 fn begin(cli: Cli) -> anyhow::Result<ExitCode> {
     logs::start(&cli.logs, cli.command.usual_logs())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut runtime = if cli.command.is_one_loop() {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = runtime.enable_all().build()?;
     let ended = runtime.block_on(cli.command.run());
     // What still blocks a thread (librdkafka being put away) must not hold the end up.
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
@@ -79,6 +84,14 @@ fn begin(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 impl Command {
+    fn is_one_loop(&self) -> bool {
+        match self {
+            Self::Serve(args) => args.is_one_loop(),
+            Self::Bench(args) => args.is_one_loop(),
+            _ => false,
+        }
+    }
+
     async fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Demo(args) => demo::run(*args).await,

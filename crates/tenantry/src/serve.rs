@@ -63,6 +63,14 @@ enum What {
     },
 }
 
+impl Args {
+    /// The process is one loop: a coordinator, or workers that share one. Everything it waits for then belongs on the
+    /// loop's own thread, since a wake from another one costs more than most of what it wakes for.
+    pub(crate) fn is_one_loop(&self) -> bool {
+        matches!(self.what, What::Coordinator { .. } | What::Worker { .. })
+    }
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 struct Flags {
     #[command(flatten)]

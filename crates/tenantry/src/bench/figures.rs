@@ -68,6 +68,8 @@ pub(super) struct Report {
     #[serde(default = "one")]
     pub(super) coordinators: u16,
     pub(super) linger_ms: u32,
+    #[serde(default)]
+    pub(super) producer: String,
     pub(super) repeats: usize,
     pub(super) limits: Limits,
     /// The finished tenants that were in the store before.

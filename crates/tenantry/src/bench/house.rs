@@ -19,7 +19,7 @@ use super::cpu::{Used, used};
 use super::fill::{Filled, fill};
 use super::ground::{Folder, make_topics, written};
 use super::load::{self, Load};
-use super::part::{Part, Stands, kafka};
+use super::part::{Part, Stands, kafka, word};
 use super::plan::FAILS_EVERY;
 use super::steps::fails;
 use super::store::Store;
@@ -106,7 +106,7 @@ impl House {
                 address
             }
         };
-        let options = kafka(&brokers, ground.linger_ms);
+        let options = kafka(&brokers, ground.linger_ms, ground.producer);
         make_topics(&options, &ground).await?;
         let (cluster, url) = match &ground.database_url {
             Some(url) => (None, url.clone()),
@@ -186,6 +186,7 @@ impl House {
             ("--database-url", self.url.clone()),
             ("--lanes", self.ground.lanes.to_string()),
             ("--linger-ms", self.ground.linger_ms.to_string()),
+            ("--producer", word(self.ground.producer)),
         ];
         if part == Part::Coordinator {
             told.push(("--member", format!("bench-{name}")));

@@ -27,6 +27,8 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+use crate::settings::Producer;
+
 /// Measure the fleet.
 #[derive(Debug, ClapArgs)]
 pub struct Args {
@@ -51,6 +53,13 @@ enum What {
     /// A process of the benchmark's own.
     #[command(hide = true)]
     Part(part::PartArgs),
+}
+
+impl Args {
+    /// The process is one loop: see the same of `serve`.
+    pub(crate) fn is_one_loop(&self) -> bool {
+        matches!(&self.what, What::Part(part) if part.is_one_loop())
+    }
 }
 
 /// What `bench saga` is told.
@@ -163,6 +172,9 @@ struct Ground {
     /// How long producers gather, in milliseconds.
     #[arg(long, default_value_t = 0)]
     linger_ms: u32,
+    /// What sends records.
+    #[arg(long, value_enum, default_value_t)]
+    producer: Producer,
     /// Apache Kafka to use; without it an embedded broker is started as a process of its own.
     #[arg(long, env = "TENANTRY_BROKERS")]
     brokers: Option<String>,

@@ -15,6 +15,7 @@ use tenantry_serve::Server;
 use super::plan::registry;
 use super::steps::Noop;
 use crate::clock::{OsEntropy, SystemClock};
+use crate::settings::Producer;
 
 /// The fleet of the benchmark.
 pub(super) const FLEET: Fleet = Fleet::new("bench");
@@ -32,6 +33,8 @@ pub(super) struct PartArgs {
     lanes: u16,
     #[arg(long, default_value_t = 0)]
     linger_ms: u32,
+    #[arg(long, value_enum, default_value_t)]
+    producer: Producer,
     /// The static member id of a coordinator.
     #[arg(long)]
     member: Option<String>,
@@ -76,6 +79,13 @@ pub(super) enum Part {
     WorkersB,
 }
 
+impl PartArgs {
+    /// The process is one loop, as a coordinator's and a worker's are.
+    pub(super) fn is_one_loop(&self) -> bool {
+        self.part != Part::Broker
+    }
+}
+
 impl Part {
     /// The word on the command line.
     pub(super) fn word(self) -> &'static str {
@@ -88,9 +98,15 @@ impl Part {
     }
 }
 
+/// A producer's word on the command line.
+pub(super) fn word(producer: Producer) -> String {
+    producer.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
 /// The client settings of a part.
-pub(super) fn kafka(brokers: &str, linger_ms: u32) -> tenantry_kafka::Options {
-    tenantry_kafka::Options { linger_ms, ..tenantry_kafka::Options::new(brokers, FLEET.as_str()) }
+pub(super) fn kafka(brokers: &str, linger_ms: u32, producer: Producer) -> tenantry_kafka::Options {
+    let producer = producer.into();
+    tenantry_kafka::Options { linger_ms, producer, ..tenantry_kafka::Options::new(brokers, FLEET.as_str()) }
 }
 
 /// Resolves when whoever started this process is gone.
@@ -135,7 +151,7 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
                 member: args.member,
                 ..tenantry_coordinator::Options::new(FLEET, args.lanes, registry(), master)
             };
-            let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
+            let bus = Kafka::new(kafka(&args.brokers, args.linger_ms, args.producer));
             ready("coordinator");
             if args.watched {
                 tokio::spawn(tell_standing(PrometheusBuilder::new().install_recorder()?));
@@ -151,7 +167,7 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
         Part::WorkersA | Part::WorkersB => {
             let ledger = PgLedger::connect(&args.database_url).await?;
             let keys = PgKeys::connect(&args.database_url, FLEET, master).await?;
-            let bus = Kafka::new(kafka(&args.brokers, args.linger_ms));
+            let bus = Kafka::new(kafka(&args.brokers, args.linger_ms, args.producer));
             let options =
                 tenantry_serve::Options { concurrency: 1024, ..tenantry_serve::Options::new(FLEET) };
             let server = Server::new(bus, ledger, keys, SystemClock::default(), OsEntropy::open()?, options);

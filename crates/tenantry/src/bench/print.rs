@@ -11,8 +11,8 @@ pub(super) fn report(report: &Report, baseline: Option<&Report>) {
         more => format!(", {more} coordinators"),
     };
     out::line(format_args!(
-        "saga-12 on the {} broker, {} lanes{several}, linger {} ms, medians of {}",
-        report.broker, report.lanes, report.linger_ms, report.repeats
+        "saga-12 on the {} broker, {} lanes{several}, producer {}, linger {} ms, medians of {}",
+        report.broker, report.lanes, report.producer, report.linger_ms, report.repeats
     ));
     if report.limits != Limits::default() {
         out::line(limit_line(&report.limits));

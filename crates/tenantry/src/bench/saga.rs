@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::figures::{Figures, Limits, Process, Report, percentile};
 use super::house::{Counted, GENERATOR, House, OUTSIDE, run_name, work};
+use super::part::word;
 use super::work::Pace;
 use super::{Case, SagaArgs, limits, print};
 use crate::out::{self, usage};
@@ -33,6 +34,7 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
         lanes: args.ground.lanes,
         coordinators: args.coordinators,
         linger_ms: args.ground.linger_ms,
+        producer: word(args.ground.producer),
         repeats: usize::from(args.repeat),
         limits,
         finished: house.filled.clone(),

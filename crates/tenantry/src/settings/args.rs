@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tenantry_contracts::{Fleet, MasterKey};
-use tenantry_kafka::Options;
+use tenantry_kafka::{Options, ProducerKind};
 
 use super::home::{parse_master_key, read_master_key};
 use super::{Secret, property_shown, url_shown};
@@ -37,6 +37,28 @@ pub struct Kafka {
     /// A file with such properties, one a line, for those that are secret
     #[arg(long, env = "TENANTRY_KAFKA_PROPERTIES_FILE", value_name = "FILE")]
     pub kafka_properties_file: Option<PathBuf>,
+    /// What sends records
+    #[arg(long, env = "TENANTRY_PRODUCER", value_enum, default_value_t)]
+    pub producer: Producer,
+}
+
+/// What sends records. Both promise the same.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Producer {
+    /// The fleet's own: one request carries the records of all partitions that wait
+    #[default]
+    Direct,
+    /// The one of librdkafka, for properties that only it knows
+    Librdkafka,
+}
+
+impl From<Producer> for ProducerKind {
+    fn from(producer: Producer) -> Self {
+        match producer {
+            Producer::Direct => Self::Direct,
+            Producer::Librdkafka => Self::Librdkafka,
+        }
+    }
 }
 
 /// The fleet's store.
@@ -131,6 +153,7 @@ impl Kafka {
         Ok(self.brokers.as_ref().map(|brokers| {
             let mut options = Options::new(brokers, fleet.as_str());
             options.properties = properties;
+            options.producer = self.producer.into();
             options
         }))
     }

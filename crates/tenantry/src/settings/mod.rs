@@ -14,7 +14,7 @@ mod signing;
 mod work;
 
 pub(crate) use args::shown;
-pub use args::{Kafka, Key, Property, Serve, Store, Tenants, Where, fleet, http, properties};
+pub use args::{Kafka, Key, Producer, Property, Serve, Store, Tenants, Where, fleet, http, properties};
 pub use find::Find;
 pub use governance::Governance;
 pub use home::{Home, Identity, Lock, Running};

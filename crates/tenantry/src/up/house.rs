@@ -112,6 +112,7 @@ async fn bus(args: &Args, home: &Home, fleet: &Fleet) -> Result<Bus, Refused> {
             let broker = started.map_err(out::told)?;
             let mut kafka = tenantry_kafka::Options::new(broker.address().to_string(), fleet.as_str());
             kafka.properties = args.kafka.properties()?;
+            kafka.producer = args.kafka.producer.into();
             (kafka, Some(broker))
         }
     };
