@@ -249,7 +249,7 @@ impl Core {
         for id in 0..self.partitions.len() {
             let partition = &mut self.partitions[id];
             match find(&partition.topic, partition.number) {
-                Leader::At(node) => partition.leader = Some(node),
+                Leader::At(node) => (partition.leader, partition.missing_since) = (Some(node), None),
                 // Where a leader was known, that one tells better.
                 Leader::None(_) if partition.leader.is_some() => {}
                 Leader::None(_) if partition.drafts.is_empty() && partition.sealed.is_none() => {}
