@@ -27,7 +27,9 @@ use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+use crate::out::failed;
 use crate::settings::Producer;
+use crate::signals::Signals;
 
 /// Measure the fleet.
 #[derive(Debug, ClapArgs)]
@@ -253,16 +255,32 @@ impl Case {
 /// Runs the benchmark, or one of its parts.
 ///
 /// # Errors
-/// Where something could not be started, an outcome was wrong, or the audit does not verify.
+/// Where something could not be started, an outcome was wrong, the audit does not verify, or a signal ended it.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    match args.what {
-        What::Saga(args) => saga::run(*args).await?,
-        What::Provision(args) => provision::run(args).await?,
-        What::Recover(args) => recover::run(args).await?,
-        What::Scale(args) => scale::run(args).await?,
-        What::Burst(args) => burst::run(args).await?,
-        What::Neighbours(args) => neighbours::run(args).await?,
-        What::Part(args) => part::run(args).await?,
+    // A part ends with whoever started it, or at once.
+    if matches!(args.what, What::Part(_)) {
+        begin(args.what).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        done = begin(args.what) => done?,
+        // What it started, and its folder, go with it.
+        () = signals.first() => {
+            return Err(failed("bench_interrupted", "a signal ended the run; nothing was measured").into());
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn begin(what: What) -> anyhow::Result<()> {
+    match what {
+        What::Saga(args) => saga::run(*args).await,
+        What::Provision(args) => provision::run(args).await,
+        What::Recover(args) => recover::run(args).await,
+        What::Scale(args) => scale::run(args).await,
+        What::Burst(args) => burst::run(args).await,
+        What::Neighbours(args) => neighbours::run(args).await,
+        What::Part(args) => part::run(args).await,
+    }
 }
