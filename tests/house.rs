@@ -40,7 +40,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
 /// Crates from outside that only these crates of the house may name.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("rdkafka", &["kafka"]),
-    ("kafka-protocol", &["embedded-broker", "testkit"]),
+    ("kafka-protocol", &["embedded-broker", "kafka", "testkit"]),
     ("backoff", &["serve"]),
     ("sqlx", &["postgres"]),
     ("axum", &["tenantry"]),

@@ -21,7 +21,8 @@ use crate::speak::{Mouth, UNCOUNTED_TAG, flight_of, lane_of};
 use crate::takeover::{HEARD, places};
 use crate::telemetry;
 
-/// How many undecided records a lane gathers before it is paused.
+/// How many undecided requests, and how many undecided answers and operations, a lane gathers before it stops to hear
+/// more of them.
 const INBOX_MOST: usize = 4000;
 /// How long a shutdown takes at most, in milliseconds.
 const SHUTDOWN_MS: i64 = 8000;
@@ -161,6 +162,10 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             // Last before the wait: what was just decided may have to be on Kafka before it can commit.
             if let Some((record, why)) = self.mouth.pump(&mut self.producer) {
                 self.refused(record.tag, &why);
+                // It may be spent, and would refuse all others too.
+                if let Err(error) = self.reopen_producer(&why).await {
+                    return Exit::Failed(error.to_string());
+                }
             }
             if self.mouth.is_empty() && self.flights.is_empty() && self.quiet() && end.is_some() {
                 break;
@@ -303,19 +308,35 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
         if lane.generations.get(&record.topic) != Some(&heard.generation) {
             return;
         }
-        lane.inbox.push_back(lane::read(record, self.options.lanes, &self.options.default_plan));
-        if lane.inbox.len() == INBOX_MOST {
-            lane.full = true;
-            self.consumer.pause(&places(id));
+        let item = lane::read(record, self.options.lanes, &self.options.default_plan);
+        let [requests, others @ ..] = places(id);
+        if matches!(item, lane::Item::Request(..)) {
+            lane.requests.push_back(item);
+            if lane.requests.len() == INBOX_MOST {
+                lane.full_of_requests = true;
+                self.consumer.pause(&[requests]);
+            }
+        } else {
+            lane.inbox.push_back(item);
+            if lane.inbox.len() == INBOX_MOST {
+                lane.full = true;
+                self.consumer.pause(&others);
+            }
         }
     }
 
     /// Lets lanes be heard again that have worked off what they had gathered.
     fn resume_emptied(&mut self) {
         for (id, lane) in &mut self.lanes {
+            if lane.full_of_requests && lane.requests.len() < INBOX_MOST / 4 {
+                lane.full_of_requests = false;
+                let [requests, ..] = places(*id);
+                self.consumer.resume(&[requests]);
+            }
             if lane.full && lane.inbox.len() < INBOX_MOST / 4 {
                 lane.full = false;
-                self.consumer.resume(&places(*id));
+                let [_, others @ ..] = places(*id);
+                self.consumer.resume(&others);
             }
         }
     }
@@ -336,18 +357,24 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             }
         }
         if let Some(why) = fatal {
-            tracing::warn!(why, "the producer is lost; taking over all lanes");
-            self.mouth.clear();
-            self.drop_letters();
-            self.producer = open(&self.clock, || self.bus.producer()).await?;
-            for lane in self.lanes.keys().copied().collect::<Vec<_>>() {
-                self.take_over(lane, "producer", 0);
-            }
-            // Take-overs under way have said nothing yet; those that had are lanes.
+            self.reopen_producer(&why).await?;
         }
         for flight in self.flights.keys().copied().collect::<Vec<_>>() {
             self.commit_if_ready(flight);
         }
+        Ok(())
+    }
+
+    /// Whatever the producer had may be lost: all lanes are taken over, and say it again.
+    async fn reopen_producer(&mut self, why: &str) -> Result<(), BusError> {
+        tracing::warn!(why, "the producer is lost; taking over all lanes");
+        self.mouth.clear();
+        self.drop_letters();
+        self.producer = open(&self.clock, || self.bus.producer()).await?;
+        for lane in self.lanes.keys().copied().collect::<Vec<_>>() {
+            self.take_over(lane, "producer", 0);
+        }
+        // Take-overs under way have said nothing yet; those that had are lanes.
         Ok(())
     }
 

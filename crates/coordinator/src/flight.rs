@@ -65,6 +65,7 @@ impl Lane {
     /// There is something to write now.
     pub(crate) fn has_work(&self, now: Time) -> bool {
         !self.inbox.is_empty()
+            || (!self.requests.is_empty() && self.room() > 0)
             || self.pause_ms.is_some()
             || self.restored.is_some()
             || !self.rested.is_empty()
@@ -79,8 +80,12 @@ impl Lane {
 
     fn items(&mut self, now: Time, most: usize) -> Vec<Item> {
         let mut items: Vec<Item> = self.due(now).into_iter().map(Item::Due).collect();
-        let take = most.saturating_sub(items.len()).min(self.inbox.len());
-        items.extend(self.inbox.drain(..take));
+        let most = most.saturating_sub(items.len());
+        let answers = self.inbox.len().min(most);
+        // What is begun is finished first; but nobody waits for an answer to a request until all others are done.
+        let requests = (most - answers).max(most / 8).min(self.requests.len()).min(self.room());
+        items.extend(self.requests.drain(..requests));
+        items.extend(self.inbox.drain(..answers));
         items
     }
 }
@@ -223,9 +228,7 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
                 }
                 heard += 1;
             }
-            for item in items.into_iter().rev().filter(|item| !matches!(item, Item::Due(_))) {
-                lane.inbox.push_front(item);
-            }
+            lane.put_back(items.into_iter());
             flight.drafts.insert(id, (life, draft, Vec::new()));
         }
         flight.claimed = claimed;

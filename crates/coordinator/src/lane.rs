@@ -7,12 +7,15 @@ use tenantry_contracts::command::Question;
 use tenantry_contracts::operation::Operation;
 use tenantry_contracts::request::Decoded;
 use tenantry_contracts::result::Answer;
-use tenantry_contracts::{Environment, Record, Refusal, RequestId, Slug, TenantId, Time, Topic};
+use tenantry_contracts::{Environment, Record, Refusal, RequestId, Slug, State, TenantId, Time, Topic};
 use tenantry_ports::{HeardAt, LaneRow};
 use tenantry_saga::{Registry, Tenant};
 
 use crate::restored::Accepted;
 use crate::speak::Spoken;
+
+/// How many tenants of a lane are busy at a time, at most.
+const BUSY_MOST: usize = 2500;
 
 /// One lane that this process serves.
 #[derive(Debug)]
@@ -32,8 +35,12 @@ pub(crate) struct Lane {
     /// Questions to be said again after *not yet* or *expired*.
     pub(crate) again: BTreeMap<(Time, u64), Question>,
     again_seq: u64,
-    /// What was heard and waits for the next batch.
+    /// Requests that were heard and wait for room among the tenants that are busy.
+    pub(crate) requests: VecDeque<Item>,
+    /// Answers and operations that were heard and wait for the next batch.
     pub(crate) inbox: VecDeque<Item>,
+    /// How many tenants are busy.
+    busy: usize,
     /// The generations under which its three topics are heard.
     pub(crate) generations: BTreeMap<Topic, u64>,
     /// What was said and is not acknowledged.
@@ -44,7 +51,9 @@ pub(crate) struct Lane {
     pub(crate) restored: Option<Box<Accepted>>,
     /// Tenants that came to rest after their row was last written; the first batch writes it.
     pub(crate) rested: Vec<TenantId>,
-    /// It is paused until its inbox has been worked off.
+    /// Requests are not heard until those that wait have been worked off.
+    pub(crate) full_of_requests: bool,
+    /// Nor are answers and operations.
     pub(crate) full: bool,
     /// When people's verbs turned tenants back in the last hour.
     pub(crate) turned: VecDeque<Time>,
@@ -65,6 +74,8 @@ pub(crate) struct Held {
     pub(crate) row: Option<Written>,
     /// Its due time in [`Lane::dues`].
     due: Option<Time>,
+    /// It counts in [`Lane::busy`].
+    busy: bool,
 }
 
 /// A tenant's row as it was last written.
@@ -80,7 +91,7 @@ pub(crate) struct Written {
 
 impl Held {
     pub(crate) fn new(tenant: Tenant, head: Head, head_n: i64, row: Option<Written>) -> Self {
-        Self { tenant, head, head_n, row, due: None }
+        Self { tenant, head, head_n, row, due: None, busy: false }
     }
 }
 
@@ -109,12 +120,15 @@ impl Lane {
             dues: BTreeSet::new(),
             again: BTreeMap::new(),
             again_seq: 0,
+            requests: VecDeque::new(),
             inbox: VecDeque::new(),
+            busy: 0,
             generations: BTreeMap::new(),
             spoken: Spoken::new(spoken),
             pause_ms: None,
             restored: None,
             rested: Vec::new(),
+            full_of_requests: false,
             full: false,
             turned: VecDeque::new(),
             plans,
@@ -160,6 +174,9 @@ impl Lane {
             }
             held.due = due;
         }
+        let state = held.tenant.state;
+        let busy = due.is_some() && !state.is_parked() && state != State::Grace;
+        self.busy = self.busy + usize::from(busy) - usize::from(std::mem::replace(&mut held.busy, busy));
         if !held.tenant.holds_slug() {
             let request = &held.tenant.request;
             let key = (request.environment.clone(), request.slug.clone());
@@ -172,6 +189,7 @@ impl Lane {
     /// Lets go of a tenant that is at rest.
     pub(crate) fn release(&mut self, id: TenantId) {
         if let Some(held) = self.tenants.remove(&id) {
+            self.busy -= usize::from(held.busy);
             if let Some(due) = held.due {
                 self.dues.remove(&(due, id));
             }
@@ -179,6 +197,25 @@ impl Lane {
             let key = (request.environment.clone(), request.slug.clone());
             if self.slugs.get(&key) == Some(&id) {
                 self.slugs.remove(&key);
+            }
+        }
+    }
+
+    /// How many more requests may be taken up now. A saga takes memory from its first row to its last, however many are
+    /// asked for at once; so there is a limit, and what is begun is finished first. Who waits for a person, or for the end
+    /// of a grace period, does not count.
+    pub(crate) fn room(&self) -> usize {
+        BUSY_MOST.saturating_sub(self.busy)
+    }
+
+    /// Puts back what was not decided, in front of what came in since.
+    pub(crate) fn put_back(&mut self, items: impl DoubleEndedIterator<Item = Item>) {
+        for item in items.rev() {
+            match item {
+                Item::Request(..) => self.requests.push_front(item),
+                Item::Answer(..) | Item::Operation(..) => self.inbox.push_front(item),
+                // It is still due.
+                Item::Due(_) => {}
             }
         }
     }

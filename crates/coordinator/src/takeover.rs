@@ -25,8 +25,8 @@ const ASK_AGAIN_MS: i64 = 5000;
 const LOOK_AGAIN_MS: i64 = 2000;
 
 /// The places of a lane.
-pub(crate) fn places(lane: LaneId) -> Vec<Place> {
-    HEARD.into_iter().map(|topic| Place { topic, partition: lane.0 }).collect()
+pub(crate) fn places(lane: LaneId) -> [Place; 3] {
+    HEARD.map(|topic| Place { topic, partition: lane.0 })
 }
 
 /// Why a lane cannot be served.
