@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use serde::Serialize;
 use tenantry_audit::Report;
 use tenantry_contracts::Time;
 use tenantry_embedded_postgres::Cluster;
@@ -25,7 +26,7 @@ use super::steps::fails;
 use super::store::Store;
 use super::work::{Pace, Work};
 use crate::clock::SystemClock;
-use crate::out::usage;
+use crate::out::{self, usage};
 
 pub(super) const GENERATOR: &str = "generator";
 /// The first coordinator, or the only one.
@@ -311,8 +312,13 @@ impl House {
         Ok(())
     }
 
-    /// Ends all parts, the broker last: the others still use it.
-    pub(super) async fn close(mut self) -> anyhow::Result<()> {
+    /// Shows what was found, and ends all parts, the broker last: the others still use it.
+    pub(super) async fn end<T: Serialize>(mut self, found: &T, print: impl FnOnce(&T)) -> anyhow::Result<()> {
+        if self.ground.json {
+            out::json(found)?;
+        } else {
+            print(found);
+        }
         while self.parts.pop().is_some() {}
         if let Some(cluster) = self.cluster.take() {
             cluster.stop().await?;

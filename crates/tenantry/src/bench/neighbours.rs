@@ -92,12 +92,7 @@ pub(super) async fn run(args: NeighboursArgs) -> anyhow::Result<()> {
         audit_records: audit.records,
         audit_chains: audit.chains,
     };
-    if args.ground.json {
-        out::json(&found)?;
-    } else {
-        print(&found);
-    }
-    house.close().await
+    house.end(&found, print).await
 }
 
 /// The tenants that are measured.

@@ -79,12 +79,7 @@ pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<()> {
         audit_records: audit.records,
         audit_chains: audit.chains,
     };
-    if args.ground.json {
-        out::json(&found)?;
-    } else {
-        print(&found);
-    }
-    house.close().await
+    house.end(&found, print).await
 }
 
 fn print(found: &Recovered) {

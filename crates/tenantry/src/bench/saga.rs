@@ -7,7 +7,7 @@ use super::house::{Counted, GENERATOR, House, OUTSIDE, run_name, work};
 use super::part::word;
 use super::work::Pace;
 use super::{Case, SagaArgs, limits, print};
-use crate::out::{self, usage};
+use crate::out::usage;
 
 /// How long requests come at a rate, in seconds.
 const RATE_FOR_S: f64 = 20.0;
@@ -54,12 +54,7 @@ pub(super) async fn run(args: SagaArgs) -> anyhow::Result<()> {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)
             .map_err(|error| usage("file_unwritable", format!("{}: {error}", path.display())))?;
     }
-    if args.ground.json {
-        out::json(&report)?;
-    } else {
-        print::report(&report, baseline.as_ref());
-    }
-    house.close().await
+    house.end(&report, |report| print::report(report, baseline.as_ref())).await
 }
 
 fn read(path: &Path) -> anyhow::Result<Report> {

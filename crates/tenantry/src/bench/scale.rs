@@ -85,12 +85,7 @@ pub(super) async fn run(args: ScaleArgs) -> anyhow::Result<()> {
         audit_records: audit.records,
         audit_chains: audit.chains,
     };
-    if args.ground.json {
-        out::json(&found)?;
-    } else {
-        print(&found);
-    }
-    house.close().await
+    house.end(&found, print).await
 }
 
 async fn closed(house: &mut House, args: &ScaleArgs, coordinators: u16) -> anyhow::Result<Throughput> {
