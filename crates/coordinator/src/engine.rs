@@ -18,12 +18,9 @@ use crate::flight::{Flight, FlightId};
 use crate::lane::{self, Lane};
 use crate::options::Options;
 use crate::speak::{Mouth, UNCOUNTED_TAG, flight_of, lane_of};
-use crate::takeover::{HEARD, places};
+use crate::takeover::{HEARD, others, requests};
 use crate::telemetry;
 
-/// How many undecided requests, and how many undecided answers and operations, a lane gathers before it stops to hear
-/// more of them.
-const INBOX_MOST: usize = 4000;
 /// How long a shutdown takes at most, in milliseconds.
 const SHUTDOWN_MS: i64 = 8000;
 
@@ -309,34 +306,23 @@ impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
             return;
         }
         let item = lane::read(record, self.options.lanes, &self.options.default_plan);
-        let [requests, others @ ..] = places(id);
         if matches!(item, lane::Item::Request(..)) {
-            lane.requests.push_back(item);
-            if lane.requests.len() == INBOX_MOST {
-                lane.full_of_requests = true;
-                self.consumer.pause(&[requests]);
+            if lane.requests.push(item) {
+                self.consumer.pause(&requests(id));
             }
-        } else {
-            lane.inbox.push_back(item);
-            if lane.inbox.len() == INBOX_MOST {
-                lane.full = true;
-                self.consumer.pause(&others);
-            }
+        } else if lane.inbox.push(item) {
+            self.consumer.pause(&others(id));
         }
     }
 
     /// Lets lanes be heard again that have worked off what they had gathered.
     fn resume_emptied(&mut self) {
         for (id, lane) in &mut self.lanes {
-            if lane.full_of_requests && lane.requests.len() < INBOX_MOST / 4 {
-                lane.full_of_requests = false;
-                let [requests, ..] = places(*id);
-                self.consumer.resume(&[requests]);
+            if lane.requests.emptied() {
+                self.consumer.resume(&requests(*id));
             }
-            if lane.full && lane.inbox.len() < INBOX_MOST / 4 {
-                lane.full = false;
-                let [_, others @ ..] = places(*id);
-                self.consumer.resume(&others);
+            if lane.inbox.emptied() {
+                self.consumer.resume(&others(*id));
             }
         }
     }

@@ -2,7 +2,7 @@
 //! and what comes in for it meanwhile gathers for its next one. Two are on their way at most, so that one is decided while
 //! the other is written; more would only make the batches smaller.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use futures::FutureExt;
 use tenantry_contracts::audit::AuditKind;
@@ -50,9 +50,9 @@ enum Stage {
 }
 
 impl Flight {
-    /// The lanes on it.
-    pub(crate) fn lanes(&self) -> impl Iterator<Item = LaneId> {
-        self.work.keys().chain(self.drafts.keys()).copied()
+    /// A lane is on it.
+    fn carries(&self, lane: LaneId) -> bool {
+        self.work.contains_key(&lane) || self.drafts.contains_key(&lane)
     }
 
     /// It waits for letters to be acknowledged.
@@ -64,8 +64,8 @@ impl Flight {
 impl Lane {
     /// There is something to write now.
     pub(crate) fn has_work(&self, now: Time) -> bool {
-        !self.inbox.is_empty()
-            || (!self.requests.is_empty() && self.room() > 0)
+        !self.inbox.items.is_empty()
+            || (!self.requests.items.is_empty() && self.room() > 0)
             || self.pause_ms.is_some()
             || self.restored.is_some()
             || !self.rested.is_empty()
@@ -81,11 +81,11 @@ impl Lane {
     fn items(&mut self, now: Time, most: usize) -> Vec<Item> {
         let mut items: Vec<Item> = self.due(now).into_iter().map(Item::Due).collect();
         let most = most.saturating_sub(items.len());
-        let answers = self.inbox.len().min(most);
+        let answers = self.inbox.items.len().min(most);
         // What is begun is finished first; but nobody waits for an answer to a request until all others are done.
-        let requests = (most - answers).max(most / 8).min(self.requests.len()).min(self.room());
-        items.extend(self.requests.drain(..requests));
-        items.extend(self.inbox.drain(..answers));
+        let requests = (most - answers).max(most / 8).min(self.requests.items.len()).min(self.room());
+        items.extend(self.requests.items.drain(..requests));
+        items.extend(self.inbox.items.drain(..answers));
         items
     }
 }
@@ -93,8 +93,7 @@ impl Lane {
 impl<B: Bus, S: Store, C: Clock, E: Entropy> Engine<B, S, C, E> {
     /// The lanes that are on no flight.
     pub(crate) fn grounded(&self) -> impl Iterator<Item = (&LaneId, &Lane)> {
-        let flying: BTreeSet<LaneId> = self.flights.values().flat_map(Flight::lanes).collect();
-        self.lanes.iter().filter(move |(id, _)| !flying.contains(id))
+        self.lanes.iter().filter(|(id, _)| !self.flights.values().any(|flight| flight.carries(**id)))
     }
 
     /// Whether no other flight may set off.

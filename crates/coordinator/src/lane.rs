@@ -17,6 +17,32 @@ use crate::speak::Spoken;
 /// How many tenants of a lane are busy at a time, at most.
 const BUSY_MOST: usize = 2500;
 
+/// How many undecided records an inbox gathers before no more are heard for it.
+const INBOX_MOST: usize = 4000;
+
+/// What was heard and is not decided.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) items: VecDeque<Item>,
+    /// Nothing is heard for it until it has been worked off.
+    full: bool,
+}
+
+impl Inbox {
+    /// Takes an item. Whether it is full from here on.
+    pub(crate) fn push(&mut self, item: Item) -> bool {
+        self.items.push_back(item);
+        let fills = self.items.len() == INBOX_MOST;
+        self.full |= fills;
+        fills
+    }
+
+    /// Whether it was full, and is worked off.
+    pub(crate) fn emptied(&mut self) -> bool {
+        self.full && self.items.len() < INBOX_MOST / 4 && std::mem::take(&mut self.full)
+    }
+}
+
 /// One lane that this process serves.
 #[derive(Debug)]
 pub(crate) struct Lane {
@@ -36,9 +62,9 @@ pub(crate) struct Lane {
     pub(crate) again: BTreeMap<(Time, u64), Question>,
     again_seq: u64,
     /// Requests that were heard and wait for room among the tenants that are busy.
-    pub(crate) requests: VecDeque<Item>,
+    pub(crate) requests: Inbox,
     /// Answers and operations that were heard and wait for the next batch.
-    pub(crate) inbox: VecDeque<Item>,
+    pub(crate) inbox: Inbox,
     /// How many tenants are busy.
     busy: usize,
     /// The generations under which its three topics are heard.
@@ -51,10 +77,6 @@ pub(crate) struct Lane {
     pub(crate) restored: Option<Box<Accepted>>,
     /// Tenants that came to rest after their row was last written; the first batch writes it.
     pub(crate) rested: Vec<TenantId>,
-    /// Requests are not heard until those that wait have been worked off.
-    pub(crate) full_of_requests: bool,
-    /// Nor are answers and operations.
-    pub(crate) full: bool,
     /// When people's verbs turned tenants back in the last hour.
     pub(crate) turned: VecDeque<Time>,
     /// What due times depend on while a worker is stopped.
@@ -120,16 +142,14 @@ impl Lane {
             dues: BTreeSet::new(),
             again: BTreeMap::new(),
             again_seq: 0,
-            requests: VecDeque::new(),
-            inbox: VecDeque::new(),
+            requests: Inbox::default(),
+            inbox: Inbox::default(),
             busy: 0,
             generations: BTreeMap::new(),
             spoken: Spoken::new(spoken),
             pause_ms: None,
             restored: None,
             rested: Vec::new(),
-            full_of_requests: false,
-            full: false,
             turned: VecDeque::new(),
             plans,
         }
@@ -212,8 +232,8 @@ impl Lane {
     pub(crate) fn put_back(&mut self, items: impl DoubleEndedIterator<Item = Item>) {
         for item in items.rev() {
             match item {
-                Item::Request(..) => self.requests.push_front(item),
-                Item::Answer(..) | Item::Operation(..) => self.inbox.push_front(item),
+                Item::Request(..) => self.requests.items.push_front(item),
+                Item::Answer(..) | Item::Operation(..) => self.inbox.items.push_front(item),
                 // It is still due.
                 Item::Due(_) => {}
             }

@@ -29,6 +29,18 @@ pub(crate) fn places(lane: LaneId) -> [Place; 3] {
     HEARD.map(|topic| Place { topic, partition: lane.0 })
 }
 
+/// Where a lane hears requests.
+pub(crate) fn requests(lane: LaneId) -> [Place; 1] {
+    let [requests, ..] = places(lane);
+    [requests]
+}
+
+/// Where it hears everything else: answers and operations.
+pub(crate) fn others(lane: LaneId) -> [Place; 2] {
+    let [_, others @ ..] = places(lane);
+    others
+}
+
 /// Why a lane cannot be served.
 enum Stop {
     /// Log and journal disagree: a person must look.
