@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use tenantry_audit::{Expected, Head, Heard, Report, Verifier};
 use tenantry_contracts::event::EventKind;
-use tenantry_contracts::{Fact, Lane, State, Topic, fact};
+use tenantry_contracts::{Fact, Headers, Lane, State, Topic, fact};
 use tenantry_ports::{LaneRow, TenantRow};
 use tenantry_postgres::{MOST, TenantFilter};
 
@@ -13,7 +13,7 @@ use crate::ground::Ground;
 use crate::work::fails;
 
 /// Everything that a record is: key, headers, value.
-type Said = (Bytes, Vec<(String, Bytes)>, Bytes);
+type Said = (Bytes, Headers, Bytes);
 
 /// Judges a fleet whose owners were stopped, and which was asked for these tenants and no other.
 pub(crate) async fn judge(ground: &Ground, slugs: &[String]) -> Report {

@@ -14,8 +14,8 @@ use crate::envelope::Outgoing;
 use crate::event::TenantRef;
 use crate::operation::Actor;
 use crate::{
-    Lane, Origin, Record, Refusal, RequestId, RowName, SagaId, State, StepName, Time, Token, result::Failure,
-    time::rfc3339,
+    Headers, Lane, Origin, Record, Refusal, RequestId, RowName, SagaId, State, StepName, Time, Token,
+    result::Failure, time::rfc3339,
 };
 
 /// The format of this version. A verifier reads every format that ever was.
@@ -156,7 +156,7 @@ impl AuditEvent {
 ///
 /// # Errors
 /// Where the event has no JSON form; it always has.
-pub fn encode(event: &AuditEvent, source: &str) -> Result<(Vec<(String, Bytes)>, Bytes), serde_json::Error> {
+pub fn encode(event: &AuditEvent, source: &str) -> Result<(Headers, Bytes), serde_json::Error> {
     let id = format!("{}:{}", event.chain, event.seq);
     let subject = event.tenant.as_ref().map_or(event.chain.as_str(), |tenant| tenant.slug.as_str());
     let headers =

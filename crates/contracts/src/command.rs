@@ -7,6 +7,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::headers::{Headers, Writing};
 use crate::{
     Code, Environment, Fleet, Json, Record, Refusal, RowName, SagaId, Slug, StepName, TenantId, Time, Token,
     Verb, strict,
@@ -37,15 +38,20 @@ impl Question {
     }
 
     /// The headers that name the question, for a record of type `kind`.
-    pub fn headers(&self, kind: &'static str) -> Vec<(String, Bytes)> {
-        vec![
-            ("id".into(), self.id().into()),
-            ("type".into(), Bytes::from_static(kind.as_bytes())),
-            ("tenant".into(), self.tenant.to_string().into()),
-            ("saga".into(), self.saga.to_string().into()),
-            ("row".into(), format!("{}:{}", self.row, self.verb.as_str()).into()),
-            ("token".into(), self.token.to_string().into()),
-        ]
+    pub fn headers(&self, kind: &'static str) -> Headers {
+        self.written(kind).finish()
+    }
+
+    fn written(&self, kind: &str) -> Writing {
+        let verb = self.verb.as_str();
+        let mut headers = Writing::with_capacity(8, 384);
+        headers.put("id", &self.id());
+        headers.put("type", kind);
+        headers.put_fmt("tenant", format_args!("{}", self.tenant));
+        headers.put_fmt("saga", format_args!("{}", self.saga));
+        headers.put_fmt("row", format_args!("{}:{verb}", self.row));
+        headers.put_fmt("token", format_args!("{}", self.token));
+        headers
     }
 
     /// Reads the question from a record's headers; `None` where one is missing or malformed.
@@ -106,13 +112,13 @@ impl Command {
     ///
     /// # Errors
     /// Where the body has no JSON form; it always has.
-    pub fn encode(&self) -> Result<(Vec<(String, Bytes)>, Bytes), serde_json::Error> {
-        let mut headers = self.question.headers(TYPE);
-        headers.push(("deadline".into(), self.deadline.0.to_string().into()));
+    pub fn encode(&self) -> Result<(Headers, Bytes), serde_json::Error> {
+        let mut headers = self.question.written(TYPE);
+        headers.put_fmt("deadline", format_args!("{}", self.deadline.0));
         if let Some(trace) = &self.traceparent {
-            headers.push(("traceparent".into(), trace.clone().into()));
+            headers.put("traceparent", trace);
         }
-        Ok((headers, serde_json::to_vec(&self.body)?.into()))
+        Ok((headers.finish(), serde_json::to_vec(&self.body)?.into()))
     }
 
     /// Reads a command.

@@ -7,10 +7,10 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::headers::{Headers, Writing};
 use crate::strict::Object;
 use crate::{Code, Record, Refusal, RequestId, Time};
 
@@ -246,18 +246,16 @@ pub struct Outgoing<'a> {
 
 impl Outgoing<'_> {
     /// The eight headers of binary mode.
-    pub fn headers(&self) -> Vec<(String, Bytes)> {
-        let text = |name: &str, value: &str| (name.to_owned(), Bytes::copy_from_slice(value.as_bytes()));
-        let fixed = |name: &str, value: &'static str| (name.to_owned(), Bytes::from_static(value.as_bytes()));
-        vec![
-            fixed("ce_specversion", "1.0"),
-            text("ce_id", self.id),
-            text("ce_source", self.source),
-            fixed("ce_type", self.kind),
-            ("ce_time".to_owned(), self.time.to_string().into()),
-            text("ce_subject", self.subject),
-            text("ce_partitionkey", self.key),
-            fixed("content-type", "application/json"),
-        ]
+    pub fn headers(&self) -> Headers {
+        let mut headers = Writing::with_capacity(8, 256);
+        headers.put("ce_specversion", "1.0");
+        headers.put("ce_id", self.id);
+        headers.put("ce_source", self.source);
+        headers.put("ce_type", self.kind);
+        headers.put_fmt("ce_time", format_args!("{}", self.time));
+        headers.put("ce_subject", self.subject);
+        headers.put("ce_partitionkey", self.key);
+        headers.put("content-type", "application/json");
+        headers.finish()
     }
 }

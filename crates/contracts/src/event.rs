@@ -8,8 +8,8 @@ use crate::command::read_body;
 use crate::envelope::Outgoing;
 use crate::steps::Notice;
 use crate::{
-    Environment, Json, Origin, Record, Refusal, RequestId, RowName, SagaId, Slug, State, TenantId, Time,
-    time::rfc3339,
+    Environment, Headers, Json, Origin, Record, Refusal, RequestId, RowName, SagaId, Slug, State, TenantId,
+    Time, time::rfc3339,
 };
 
 /// What happened; the CloudEvents type is `tenant.<kind>.v1`.
@@ -139,12 +139,7 @@ impl Event {
     ///
     /// # Errors
     /// Where the event has no JSON form; it always has.
-    pub fn encode(
-        &self,
-        id: &str,
-        source: &str,
-        key: &str,
-    ) -> Result<(Vec<(String, Bytes)>, Bytes), serde_json::Error> {
+    pub fn encode(&self, id: &str, source: &str, key: &str) -> Result<(Headers, Bytes), serde_json::Error> {
         let subject = self.tenant.as_ref().map_or(key, |tenant| tenant.slug.as_str());
         let kind = self.event.event_type();
         let headers = Outgoing { kind, id, source, time: self.at, subject, key }.headers();

@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::Topic;
+use crate::headers::{self, Headers};
 
 /// A record to be said on the partition of its lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct Fact {
     /// The record's key.
     pub key: Bytes,
     /// The record's headers in order.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Headers,
     /// The record's value.
     pub value: Bytes,
 }
@@ -40,12 +41,12 @@ pub fn decode(mut bytes: Bytes) -> Option<Vec<Fact>> {
         let topic = Topic::parse(std::str::from_utf8(&take(&mut bytes)?).ok()?)?;
         let key = take(&mut bytes)?;
         let count = number(&mut bytes)?;
-        let mut headers = Vec::new();
+        let mut named = Headers::new();
         for _ in 0..count {
-            let name = String::from_utf8(take(&mut bytes)?.to_vec()).ok()?;
-            headers.push((name, take(&mut bytes)?));
+            let name = headers::name(std::str::from_utf8(&take(&mut bytes)?).ok()?);
+            named.push((name, take(&mut bytes)?));
         }
-        facts.push(Fact { topic, key, headers, value: take(&mut bytes)? });
+        facts.push(Fact { topic, key, headers: named, value: take(&mut bytes)? });
     }
     Some(facts)
 }
@@ -80,7 +81,7 @@ mod tests {
             name in "[a-z_]{0,9}",
             cut in 0usize..200,
         ) {
-            let fact = Fact { topic: Topic::Audit, key: key.into(), headers: vec![(name, Bytes::from_static(b"x"))], value: value.into() };
+            let fact = Fact { topic: Topic::Audit, key: key.into(), headers: vec![(name.into(), Bytes::from_static(b"x"))], value: value.into() };
             let facts = vec![fact.clone(), fact];
             let bytes = encode(&facts);
             prop_assert_eq!(decode(bytes.clone()), Some(facts.clone()));

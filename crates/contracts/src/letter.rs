@@ -6,12 +6,13 @@
 //! in Spring's own form (numbers big-endian), and as `x-original-topic`; kafbat's Kafka UI proposes to send a record
 //! back to the topic that the last two name.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::{Code, Origin, Record, Refusal, Time, Topic};
+use crate::{Code, Headers, Origin, Record, Refusal, Time, Topic};
 
 /// The first header that is ours, and the letter's id: where the record was heard.
 pub const LETTER_ID: &str = "dlq_letter_id";
@@ -25,11 +26,11 @@ const SUMMARY: usize = 300;
 pub const EXPIRED: &str = "dlq_expired";
 
 /// The key and the headers of the mark that gives a letter up. `batch`: the digest of the selection it was in.
-pub fn mark(letter: &Origin, batch: &str) -> (Bytes, Vec<(String, Bytes)>) {
+pub fn mark(letter: &Origin, batch: &str) -> (Bytes, Headers) {
     let id = Bytes::from(letter.to_string());
     let headers = vec![
-        (EXPIRED.to_owned(), id.clone()),
-        ("dlq_expired_batch".to_owned(), Bytes::copy_from_slice(batch.as_bytes())),
+        (EXPIRED.into(), id.clone()),
+        ("dlq_expired_batch".into(), Bytes::copy_from_slice(batch.as_bytes())),
     ];
     (id, headers)
 }
@@ -56,14 +57,14 @@ pub struct Aside<'a> {
 /// The headers of a record's letter: its own as they were, then where it came from and why it was put aside.
 ///
 /// Spring's type of the time is `CreateTime`: the fleet's topics are made with Kafka's default, the producer's time.
-pub fn headers(record: &Record, aside: &Aside<'_>) -> Vec<(String, Bytes)> {
+pub fn headers(record: &Record, aside: &Aside<'_>) -> Headers {
     let Origin { topic, partition, offset } = record.origin();
     let mut headers = record.headers.clone();
-    let text = |name: &str, value: String| (name.to_owned(), Bytes::from(value));
-    let number = |name: &str, value: &[u8]| (name.to_owned(), Bytes::copy_from_slice(value));
+    let text = |name: &'static str, value: String| (Cow::Borrowed(name), Bytes::from(value));
+    let number = |name: &'static str, value: &[u8]| (Cow::Borrowed(name), Bytes::copy_from_slice(value));
     headers.extend([
         text(LETTER_ID, record.origin().to_string()),
-        text("dlq_original_topic", topic.clone()),
+        text("dlq_original_topic", topic.to_string()),
         text("dlq_original_partition", partition.to_string()),
         text("dlq_original_offset", offset.to_string()),
         text("dlq_original_timestamp", record.at.0.to_string()),
@@ -72,8 +73,8 @@ pub fn headers(record: &Record, aside: &Aside<'_>) -> Vec<(String, Bytes)> {
         text("dlq_code", aside.refusal.code.as_str().to_owned()),
         text("dlq_summary", summary(aside.refusal)),
         text("dlq_worker_build", aside.build.to_owned()),
-        text("x-original-topic", topic.clone()),
-        text("kafka_dlt-original-topic", topic),
+        text("x-original-topic", topic.to_string()),
+        text("kafka_dlt-original-topic", topic.into_owned()),
         number("kafka_dlt-original-partition", &i32::from(partition).to_be_bytes()),
         number("kafka_dlt-original-offset", &offset.to_be_bytes()),
         number("kafka_dlt-original-timestamp", &record.at.0.to_be_bytes()),
@@ -192,7 +193,7 @@ impl FromStr for Origin {
         let topic = parts.next().filter(|topic| !topic.is_empty());
         match (topic, partition, offset) {
             (Some(topic), Some(partition), Some(offset)) => {
-                Ok(Self { topic: topic.to_owned(), partition, offset })
+                Ok(Self { topic: topic.to_owned().into(), partition, offset })
             }
             _ => Err(NoOrigin),
         }

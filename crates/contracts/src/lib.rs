@@ -11,6 +11,7 @@ pub mod dsse;
 pub mod envelope;
 pub mod event;
 pub mod fact;
+pub mod headers;
 pub mod ids;
 pub mod json;
 pub mod letter;
@@ -34,6 +35,7 @@ pub mod topic;
 
 pub use code::{Class, Code, Refusal};
 pub use fact::Fact;
+pub use headers::Headers;
 pub use ids::{
     Environment, Fleet, Lane, RequestId, RowName, SagaId, Slug, StepName, TenantId, Token, Verb, WorkerName,
 };

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Time, Topic};
+use crate::topic::Name;
+use crate::{Headers, Time, Topic};
 
 /// One Kafka record with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub struct Record {
     /// The key, where there is one.
     pub key: Option<Bytes>,
     /// The headers in order.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Headers,
     /// The value, where there is one.
     pub value: Option<Bytes>,
 }
@@ -64,7 +65,7 @@ impl Record {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// The topic's name in Kafka.
-    pub topic: String,
+    pub topic: Name,
     /// The partition.
     pub partition: u16,
     /// The offset.

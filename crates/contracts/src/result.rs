@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Question, expect_type, read_body};
-use crate::{Class, Code, Fleet, Json, Origin, Record, Refusal};
+use crate::{Class, Code, Fleet, Headers, Json, Origin, Record, Refusal};
 
 /// The type of every answer, in header `type`.
 pub const TYPE: &str = "tenant.result.v1";
@@ -70,7 +70,7 @@ impl Answer {
     ///
     /// # Errors
     /// Where the body has no JSON form; it always has.
-    pub fn encode(&self) -> Result<(Vec<(String, Bytes)>, Bytes), serde_json::Error> {
+    pub fn encode(&self) -> Result<(Headers, Bytes), serde_json::Error> {
         Ok((self.question.headers(TYPE), serde_json::to_vec(&self.body)?.into()))
     }
 

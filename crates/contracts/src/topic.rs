@@ -1,8 +1,12 @@
 //! The one table of topics: name, key, partitions, retention, size.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::WorkerName;
+
+/// A topic's name in Kafka; borrowed, but for the topics of workers.
+pub type Name = Cow<'static, str>;
 
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
@@ -50,18 +54,19 @@ pub const LETTER_BYTES: i32 = 5 << 20;
 
 impl Topic {
     /// The name in Kafka.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Requests => REQUESTS.into(),
-            Self::Operations => "tenant.operations".into(),
-            Self::Results => "tenant.results".into(),
-            Self::Commands(worker) => format!("tenant.commands.{worker}"),
-            Self::Events => "tenant.events".into(),
-            Self::Audit => "tenant.audit.events".into(),
-            Self::Checkpoints => "tenant.audit.checkpoints".into(),
-            Self::DeadLetters(of) => format!("{}.dlq", of.name()),
-            Self::Quarantine => "tenant.quarantine".into(),
-        }
+    pub fn name(&self) -> Name {
+        let fixed = match self {
+            Self::Requests => REQUESTS,
+            Self::Operations => "tenant.operations",
+            Self::Results => "tenant.results",
+            Self::Commands(worker) => return format!("tenant.commands.{worker}").into(),
+            Self::Events => "tenant.events",
+            Self::Audit => "tenant.audit.events",
+            Self::Checkpoints => "tenant.audit.checkpoints",
+            Self::DeadLetters(of) => return format!("{}.dlq", of.name()).into(),
+            Self::Quarantine => "tenant.quarantine",
+        };
+        Cow::Borrowed(fixed)
     }
 
     /// Reads a name in Kafka; `None` for topics that are not the fleet's.

@@ -18,37 +18,37 @@ use tenantry_contracts::event::{Assumed, Event, EventKind};
 use tenantry_contracts::operation::decode_operation;
 use tenantry_contracts::request::{Request, canonical};
 use tenantry_contracts::result::Answer;
-use tenantry_contracts::{Record, Time, Topic, audit, receipt, steps};
+use tenantry_contracts::{Headers, Record, Time, Topic, audit, receipt, steps};
 
 /// A whole message, its value on one line exactly as it goes over the wire.
 #[derive(Deserialize)]
 struct Message {
     topic: String,
     key: String,
-    headers: Headers,
+    headers: InOrder,
     value: Box<RawValue>,
 }
 
 /// Headers in order.
-struct Headers(Vec<(String, Bytes)>);
+struct InOrder(Headers);
 
-impl<'de> Deserialize<'de> for Headers {
+impl<'de> Deserialize<'de> for InOrder {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> serde::de::Visitor<'de> for InOrder {
-            type Value = Headers;
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = InOrder;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("headers")
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Headers, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<InOrder, A::Error> {
                 let mut headers = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, String>()? {
-                    headers.push((name, value.into()));
+                    headers.push((name.into(), value.into()));
                 }
-                Ok(Headers(headers))
+                Ok(InOrder(headers))
             }
         }
-        input.deserialize_map(InOrder)
+        input.deserialize_map(Visitor)
     }
 }
 
@@ -85,7 +85,7 @@ fn header(record: &Record, name: &str) -> String {
 }
 
 #[track_caller]
-fn same(name: &str, record: &Record, (headers, value): (Vec<(String, Bytes)>, Bytes)) {
+fn same(name: &str, record: &Record, (headers, value): (Headers, Bytes)) {
     assert_eq!(headers, record.headers, "{name}");
     assert!(headers.len() <= 8, "{name}");
     assert_eq!(Some(value), record.value, "{name}");

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tenantry_contracts::operation::decode_operation;
 use tenantry_contracts::request::{Decoded, canonical};
-use tenantry_contracts::{Record, Slug, limits};
+use tenantry_contracts::{Headers, Record, Slug, limits};
 
-fn headers() -> impl Strategy<Value = Vec<(String, Bytes)>> {
+fn headers() -> impl Strategy<Value = Headers> {
     let name = prop_oneof![
         Just("ce_id"),
         Just("ce_source"),
@@ -29,7 +29,7 @@ fn headers() -> impl Strategy<Value = Vec<(String, Bytes)>> {
         Just(b"2026-01-05T09:30:00Z".to_vec()),
     ];
     proptest::collection::vec((name, value), 0..5)
-        .prop_map(|all| all.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
+        .prop_map(|all| all.into_iter().map(|(name, value)| (name.to_owned().into(), value.into())).collect())
 }
 
 /// Any JSON, its members often those of requests.

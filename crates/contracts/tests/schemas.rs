@@ -122,7 +122,7 @@ fn the_asyncapi_document_names_every_topic_and_all_its_references_lead_somewhere
         .values()
         .map(|channel| channel["address"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(addresses, Topic::all(&workers).iter().map(Topic::name).collect());
+    assert_eq!(addresses, Topic::all(&workers).iter().map(|topic| topic.name().into_owned()).collect());
 
     let mut found = Vec::new();
     references(&document, &mut found);

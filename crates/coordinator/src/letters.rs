@@ -25,7 +25,7 @@ pub(crate) fn quarantined(record: &Record, group: &str, refusal: &Refusal, tag: 
 pub(crate) fn forwarded(record: &Record, home: Lane, slug: &Slug, tag: Tag) -> Outgoing {
     let mut headers: Vec<_> =
         record.headers.iter().filter(|(name, _)| name != FORWARDED_FROM).cloned().collect();
-    headers.push((FORWARDED_FROM.to_owned(), Bytes::from(record.origin().to_string())));
+    headers.push((FORWARDED_FROM.into(), Bytes::from(record.origin().to_string())));
     Outgoing {
         place: Place { topic: Topic::Requests, partition: home.0 },
         key: Some(Bytes::copy_from_slice(slug.as_str().as_bytes())),

@@ -50,7 +50,7 @@ impl KafkaConsumer {
                 .map_err(|error| refused("bus_settings", error, "correct the Kafka properties"))?;
         let waker = Arc::clone(&shared);
         consumer.set_nonempty_callback(move || waker.stir());
-        let names: Vec<&str> = names.keys().map(String::as_str).collect();
+        let names: Vec<&str> = names.keys().map(AsRef::as_ref).collect();
         consumer
             .subscribe(&names)
             .map_err(|error| refused("bus_subscribe", error, "see the topics' names"))?;

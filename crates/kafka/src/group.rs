@@ -17,6 +17,7 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Message, Offset, TopicPartitionList};
+use tenantry_contracts::topic::Name;
 use tenantry_contracts::{Record, Topic};
 use tenantry_ports::Place;
 use tokio::sync::Notify;
@@ -100,7 +101,7 @@ impl Shared {
 /// Hears of rebalances and commits, on the poll thread.
 pub(crate) struct Membership {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) topics: HashMap<String, Topic>,
+    pub(crate) topics: HashMap<Name, Topic>,
     pub(crate) resumes: bool,
     pub(crate) is_static: bool,
     /// Counts rebalances, so that what was read before one is never taken for what is read after it.

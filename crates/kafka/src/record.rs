@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use rdkafka::Message;
-use rdkafka::message::{BorrowedMessage, Header, Headers, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
+use tenantry_contracts::headers::{self, Name};
 use tenantry_contracts::{Record, Time, Topic};
 use tenantry_ports::Outgoing;
 
@@ -13,7 +14,7 @@ const UNREADABLE: &str = "\u{fffd}";
 
 /// Copies a message out of librdkafka's memory, with one allocation for all its bytes.
 pub(crate) fn heard(topic: Topic, message: &BorrowedMessage<'_>) -> Record {
-    let named: Vec<(String, &[u8])> = match message.headers() {
+    let named: Vec<(Name, &[u8])> = match message.headers() {
         None => Vec::new(),
         Some(headers) => (0..headers.count()).filter_map(|at| header(headers, at)).collect(),
     };
@@ -41,10 +42,10 @@ pub(crate) fn heard(topic: Topic, message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-fn header<H: Headers>(headers: &H, at: usize) -> Option<(String, &[u8])> {
+fn header<H: rdkafka::message::Headers>(headers: &H, at: usize) -> Option<(Name, &[u8])> {
     match caught(|| headers.try_get(at)) {
-        Some(header) => header.map(|header| (header.key.to_string(), header.value.unwrap_or_default())),
-        None => Some((UNREADABLE.into(), &[])),
+        Some(header) => header.map(|header| (headers::name(header.key), header.value.unwrap_or_default())),
+        None => Some((Name::Borrowed(UNREADABLE), &[])),
     }
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn headers(record: &Outgoing) -> Option<OwnedHeaders> {
         return None;
     }
     let start = OwnedHeaders::new_with_capacity(record.headers.len());
-    let add = |all: OwnedHeaders, (name, value): &(String, Bytes)| {
+    let add = |all: OwnedHeaders, (name, value): &(Name, Bytes)| {
         all.insert(Header { key: name, value: Some(value.as_ref()) })
     };
     Some(record.headers.iter().fold(start, add))

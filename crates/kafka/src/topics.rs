@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
+use tenantry_contracts::topic::Name;
 use tenantry_contracts::{Topic, WorkerName};
 use tenantry_ports::BusError;
 
@@ -28,7 +29,7 @@ pub struct Difference {
     /// A stable code, such as `topic_missing`.
     pub code: &'static str,
     /// The topic's name.
-    pub topic: String,
+    pub topic: Name,
     /// What was found, what is wanted, and what to do.
     pub text: String,
 }
@@ -88,11 +89,11 @@ pub async fn check(options: &Options, workers: &[WorkerName]) -> Result<Vec<Diff
 pub async fn delete(options: &Options, topics: &[Topic]) -> Result<(), BusError> {
     let admin = Admin::open(options)?;
     let found = admin.found().await?;
-    let names: Vec<String> = topics.iter().map(Topic::name).filter(|name| found.contains_key(name)).collect();
+    let names: Vec<Name> = topics.iter().map(Topic::name).filter(|name| found.contains_key(name)).collect();
     if names.is_empty() {
         return Ok(());
     }
-    let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+    let asked: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let deleted = admin
         .client()
         .delete_topics(&asked, &admin.options())
@@ -157,7 +158,7 @@ impl Admin {
         AdminOptions::new().request_timeout(Some(self.timeout)).operation_timeout(Some(self.timeout))
     }
 
-    async fn found(&self) -> Result<BTreeMap<String, Shape>, BusError> {
+    async fn found(&self) -> Result<BTreeMap<Name, Shape>, BusError> {
         let (client, timeout, brokers) = (Arc::clone(self.client()), self.timeout, self.brokers.clone());
         beside(move || {
             let all =
@@ -170,7 +171,10 @@ impl Admin {
                         partitions.iter().map(|part| part.replicas().len()).min().unwrap_or_default();
                     let leaderless =
                         partitions.iter().filter(|part| part.leader() < 0 || part.error().is_some()).count();
-                    (topic.name().to_string(), Shape { partitions: partitions.len(), replicas, leaderless })
+                    (
+                        topic.name().to_owned().into(),
+                        Shape { partitions: partitions.len(), replicas, leaderless },
+                    )
                 })
                 .collect())
         })
@@ -238,7 +242,7 @@ impl Admin {
     }
 
     /// Waits until nobody knows of these topics: what is made too early meets what is still being deleted.
-    async fn gone(&self, names: &[String]) -> Result<(), BusError> {
+    async fn gone(&self, names: &[Name]) -> Result<(), BusError> {
         let until = Instant::now() + SETTLES;
         loop {
             let found = self.found().await?;
@@ -253,11 +257,11 @@ impl Admin {
     async fn differences(
         &self,
         wanted: &[Topic],
-        found: &BTreeMap<String, Shape>,
+        found: &BTreeMap<Name, Shape>,
         lanes: Option<usize>,
     ) -> Result<Vec<Difference>, BusError> {
         let mut all = Vec::new();
-        let names: Vec<String> =
+        let names: Vec<Name> =
             wanted.iter().map(Topic::name).filter(|name| found.contains_key(name)).collect();
         let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
         let mut configs = BTreeMap::new();
@@ -315,8 +319,8 @@ fn settings(topic: &Topic, replication: u16) -> Vec<(&'static str, String)> {
     all
 }
 
-fn shape_differs(name: &str, shape: &Shape, want: usize, all: &mut Vec<Difference>) {
-    let mut add = |code, text| all.push(Difference { code, topic: name.into(), text });
+fn shape_differs(name: &Name, shape: &Shape, want: usize, all: &mut Vec<Difference>) {
+    let mut add = |code, text| all.push(Difference { code, topic: name.clone(), text });
     if shape.partitions != want {
         let have = shape.partitions;
         add(
@@ -370,7 +374,7 @@ mod tests {
         let entry =
             |name: &str| entries.iter().find(|(have, _)| *have == name).map(|(_, value)| value.to_string());
         let mut all = Vec::new();
-        shape_differs("tenant.audit.events", &shape, 4, &mut all);
+        shape_differs(&Topic::Audit.name(), &shape, 4, &mut all);
         settings_differ(&Topic::Audit, &shape, &entry, &mut all);
         all.into_iter().map(|difference| difference.code).collect()
     }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use tenantry_contracts::{Record, Topic};
+use tenantry_contracts::{Headers, Record, Topic};
 
 /// A partition of a topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,7 +123,7 @@ pub struct Outgoing {
     /// The key.
     pub key: Option<Bytes>,
     /// The headers in order.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Headers,
     /// The value.
     pub value: Option<Bytes>,
     /// What the report will carry.

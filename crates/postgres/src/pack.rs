@@ -24,6 +24,8 @@ const DICTIONARY: &[u8] = include_bytes!("pack/rows-1.zdict");
 /// once the bytes that are not written count.
 const LEVEL: i32 = 1;
 
+/// Room that stays for the next row.
+const KEPT: usize = 64 << 10;
 /// Larger than any row: what claims to be larger is no row of ours.
 const LARGEST: usize = 64 << 20;
 
@@ -33,15 +35,48 @@ static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderD
 
 thread_local! {
     // Their tables are made once for a thread, not once for a row.
-    static PACKING: RefCell<Option<Compressor<'static>>> =
-        RefCell::new(Compressor::with_prepared_dictionary(&ENCODER).ok());
+    static PACKING: RefCell<Option<Packing>> = RefCell::new(Packing::new());
     static UNPACKING: RefCell<Option<Decompressor<'static>>> =
         RefCell::new(Decompressor::with_prepared_dictionary(&DECODER).ok());
 }
 
+/// What packing needs again and again.
+struct Packing {
+    compressor: Compressor<'static>,
+    whole: Vec<u8>,
+    packed: Vec<u8>,
+}
+
+impl Packing {
+    fn new() -> Option<Self> {
+        let compressor = Compressor::with_prepared_dictionary(&ENCODER).ok()?;
+        Some(Self { compressor, whole: Vec::new(), packed: Vec::new() })
+    }
+
+    /// Entry and facts in one piece, after their lengths.
+    fn together(&mut self, entry: &[u8], facts: &[u8]) -> Option<Vec<u8>> {
+        self.whole.clear();
+        self.whole.extend_from_slice(entry);
+        self.whole.extend_from_slice(facts);
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(self.whole.len()));
+        self.compressor.compress_to_buffer(&self.whole, &mut self.packed).ok()?;
+        let mut stored = Vec::with_capacity(1 + 4 + 4 + self.packed.len());
+        stored.push(TOGETHER);
+        stored.extend_from_slice(&u32::try_from(entry.len()).ok()?.to_be_bytes());
+        stored.extend_from_slice(&u32::try_from(facts.len()).ok()?.to_be_bytes());
+        stored.extend_from_slice(&self.packed);
+        // One row that is far larger than the others does not keep its room for ever.
+        self.whole.shrink_to(KEPT);
+        self.packed.shrink_to(KEPT);
+        Some(stored)
+    }
+}
+
 /// The columns `entry` and `facts` of a row, as they are stored.
 pub(crate) fn pack(entry: &[u8], facts: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    together(entry, facts)
+    PACKING
+        .with_borrow_mut(|packing| packing.as_mut()?.together(entry, facts))
         .filter(|packed| packed.len() < entry.len() + facts.len())
         .map_or_else(|| (plain(entry), plain(facts)), |packed| (packed, Vec::new()))
 }
@@ -51,20 +86,6 @@ fn plain(value: &[u8]) -> Vec<u8> {
     stored.push(PLAIN);
     stored.extend_from_slice(value);
     stored
-}
-
-fn together(entry: &[u8], facts: &[u8]) -> Option<Vec<u8>> {
-    const LENGTHS: usize = 1 + 4 + 4;
-    let whole = [entry, facts].concat();
-    let mut packed = vec![0; LENGTHS + zstd::zstd_safe::compress_bound(whole.len())];
-    packed[0] = TOGETHER;
-    packed[1..5].copy_from_slice(&u32::try_from(entry.len()).ok()?.to_be_bytes());
-    packed[5..9].copy_from_slice(&u32::try_from(facts.len()).ok()?.to_be_bytes());
-    let written = PACKING.with_borrow_mut(|packing| {
-        packing.as_mut()?.compress_to_buffer(&whole, &mut packed[LENGTHS..]).ok()
-    })?;
-    packed.truncate(LENGTHS + written);
-    Some(packed)
 }
 
 /// The entry and the facts that were stored. `None` where the bytes are of no format that this program knows, or damaged.

@@ -210,7 +210,7 @@ impl<K: Keys, C: Clock, E: Entropy> House<K, C, E> {
             tracing::error!("an answer has no JSON form; nothing was said, the question will be asked again");
             return;
         };
-        headers.extend(trace.map(|trace| ("traceparent".to_owned(), trace)));
+        headers.extend(trace.map(|trace| ("traceparent".into(), trace)));
         let place = Place { topic: Topic::Results, partition: record.partition };
         self.mouth.say(Saying { place, key, headers, value: Some(value) }).await;
     }

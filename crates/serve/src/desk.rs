@@ -63,6 +63,9 @@ struct Track {
     assignment: u64,
     generation: Option<u64>,
     offsets: Offsets,
+    /// Whether the consumer was told last to pause it. A partition that was just assigned is told in any case: consumers
+    /// differ in whether a pause outlives a rebalance.
+    paused: Option<bool>,
 }
 
 /// One command topic.
@@ -90,9 +93,6 @@ pub(crate) struct Desk<E> {
     full: bool,
     store_down: bool,
     stopping: bool,
-    /// What the consumer was told last. A partition that was just assigned is told in any case: consumers differ in
-    /// whether a pause outlives a rebalance.
-    told: BTreeMap<Place, bool>,
 }
 
 impl<E: Entropy> Desk<E> {
@@ -118,7 +118,6 @@ impl<E: Entropy> Desk<E> {
             full: false,
             store_down: false,
             stopping: false,
-            told: BTreeMap::new(),
         }
     }
 
@@ -127,7 +126,12 @@ impl<E: Entropy> Desk<E> {
         for place in places {
             self.forget(&place);
             self.assignments += 1;
-            let track = Track { assignment: self.assignments, generation: None, offsets: Offsets::default() };
+            let track = Track {
+                assignment: self.assignments,
+                generation: None,
+                offsets: Offsets::default(),
+                paused: None,
+            };
             self.tracks.insert(place, track);
         }
     }
@@ -148,7 +152,6 @@ impl<E: Entropy> Desk<E> {
 
     fn forget(&mut self, place: &Place) {
         self.tracks.remove(place);
-        self.told.remove(place);
         let from = Row { place: place.clone(), key: Bytes::new() };
         let rows: Vec<Row> = self
             .queues
@@ -301,21 +304,21 @@ impl<E: Entropy> Desk<E> {
         // Wide apart: a pause throws away what the consumer has fetched.
         self.full = self.waiting >= self.concurrency * if self.full { 4 } else { 16 };
         let all = self.full || self.store_down || self.stopping;
+        let is_held = |counter: &Counter| match counter.breaker.gate() {
+            Gate::Closed => false,
+            Gate::Open { .. } | Gate::Probing { busy: true } => true,
+            Gate::Probing { busy: false } => counter.waiting > 0,
+        };
+        // None, on a good day: this is asked at every turn.
+        let held: Vec<&Topic> =
+            self.counters.iter().filter(|(_, counter)| is_held(counter)).map(|(topic, _)| topic).collect();
         let (mut pause, mut resume) = (Vec::new(), Vec::new());
-        for (place, track) in &self.tracks {
-            let held = self.counters.get(&place.topic).is_some_and(|counter| match counter.breaker.gate() {
-                Gate::Closed => false,
-                Gate::Open { .. } | Gate::Probing { busy: true } => true,
-                Gate::Probing { busy: false } => counter.waiting > 0,
-            });
-            let want = all || held || track.offsets.ahead() >= self.lookahead;
-            if self.told.get(place) != Some(&want) {
-                if want {
-                    pause.push(place.clone())
-                } else {
-                    resume.push(place.clone())
-                }
-                self.told.insert(place.clone(), want);
+        for (place, track) in &mut self.tracks {
+            let want = all || held.contains(&&place.topic) || track.offsets.ahead() >= self.lookahead;
+            if track.paused != Some(want) {
+                track.paused = Some(want);
+                let told = if want { &mut pause } else { &mut resume };
+                told.push(place.clone());
             }
         }
         (pause, resume)

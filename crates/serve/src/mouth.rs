@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::channel::{mpsc, oneshot};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt, select_biased};
-use tenantry_contracts::Time;
+use tenantry_contracts::{Headers, Time};
 use tenantry_ports::{
     Bus, BusError, Clock, Delivered, Delivery, Entropy, Outgoing, Place, Producer, Refused, Tag,
 };
@@ -25,7 +25,7 @@ use crate::telemetry;
 pub(crate) struct Saying {
     pub(crate) place: Place,
     pub(crate) key: Option<Bytes>,
-    pub(crate) headers: Vec<(String, Bytes)>,
+    pub(crate) headers: Headers,
     pub(crate) value: Option<Bytes>,
 }
 

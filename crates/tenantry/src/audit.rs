@@ -232,5 +232,5 @@ fn first_audit(facts: Vec<Fact>) -> Option<Fact> {
 }
 
 fn place(lane: Lane, n: i64) -> Origin {
-    Origin { topic: "journal".to_owned(), partition: lane.0, offset: n }
+    Origin { topic: "journal".into(), partition: lane.0, offset: n }
 }

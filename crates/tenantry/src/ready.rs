@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tenantry_contracts::topic::Name;
 use tenantry_contracts::{Code, Lane};
 use tenantry_coordinator::Standing;
 use tenantry_ports::{Bus, BusError, Consumer, Group, News, Place};
@@ -232,7 +233,7 @@ impl Member {
     }
 
     fn commands(&self) -> Check {
-        let topics: BTreeSet<String> = self.held.iter().map(|place| place.topic.name()).collect();
+        let topics: BTreeSet<Name> = self.held.iter().map(|place| place.topic.name()).collect();
         let why = match (self.joined, topics.len()) {
             (false, _) => "not yet a member of the workers' group".to_owned(),
             (true, 0) => "a member of the workers' group that stands by, without a partition".to_owned(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args as ClapArgs;
 use serde::Serialize;
-use tenantry_contracts::{Lane, RequestId, Topic};
+use tenantry_contracts::{Headers, Lane, RequestId, Topic};
 use tenantry_ports::{Clock, Place};
 use tenantry_saga::{Rules, plans};
 use tokio::time::Instant;
@@ -238,7 +238,7 @@ pub(crate) struct Ready {
     /// The request as the fleet will understand it, where it does.
     pub(crate) heard: Option<tenantry_contracts::request::Heard>,
     /// The headers.
-    pub(crate) headers: Vec<(String, Bytes)>,
+    pub(crate) headers: Headers,
     /// The value.
     pub(crate) data: Bytes,
 }

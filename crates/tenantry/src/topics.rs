@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args as ClapArgs, Subcommand};
 use serde_json::json;
 use tenantry_contracts::Topic;
+use tenantry_contracts::topic::Name;
 use tenantry_kafka::topics::{self, Difference};
 
 use crate::fleet::Worker;
@@ -79,7 +80,7 @@ impl Shared {
 
 fn show(report: &topics::Report, as_json: bool) -> anyhow::Result<()> {
     if as_json {
-        let made: Vec<String> = report.made.iter().map(Topic::name).collect();
+        let made: Vec<Name> = report.made.iter().map(Topic::name).collect();
         let differs = |it: &Difference| json!({"code": it.code, "topic": it.topic, "text": it.text});
         let differences: Vec<_> = report.differences.iter().map(differs).collect();
         return out::json(&json!({"ok": differences.is_empty(), "made": made, "differences": differences}));

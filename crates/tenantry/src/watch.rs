@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tenantry_contracts::event::Event;
-use tenantry_contracts::{Origin, Record, Topic, audit};
+use tenantry_contracts::{Headers, Origin, Record, Topic, audit};
 use tenantry_kafka::{Kafka, KafkaProducer, Options, Read, Reader, Start};
 use tenantry_ports::{Bus, Delivery, Outgoing, Place, Producer, Refused};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -40,7 +40,7 @@ pub async fn publish(
     options: &Options,
     place: Place,
     key: Option<Bytes>,
-    headers: Vec<(String, Bytes)>,
+    headers: Headers,
     value: Bytes,
 ) -> anyhow::Result<Origin> {
     Ok(Publisher::open(options).await?.publish(place, key, headers, value).await?)
@@ -66,7 +66,7 @@ impl Publisher {
         &mut self,
         place: Place,
         key: Option<Bytes>,
-        headers: Vec<(String, Bytes)>,
+        headers: Headers,
         value: Bytes,
     ) -> Result<Origin, out::Refused> {
         let producer = &mut self.0;

@@ -7,7 +7,7 @@ use tenantry_contracts::{Lane, Origin, Time};
 const CHAIN: &str = "lane-2";
 
 fn at(partition: u16, offset: i64) -> Origin {
-    Origin { topic: "tenant.audit.events".to_owned(), partition, offset }
+    Origin { topic: "tenant.audit.events".into(), partition, offset }
 }
 
 fn event(head: Head, words: &str) -> Vec<u8> {

@@ -86,7 +86,7 @@ proptest! {
         key in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..40)),
         value in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..200)),
     ) {
-        let at = Origin { topic: "tenant.audit.events".to_owned(), partition: 0, offset: 0 };
+        let at = Origin { topic: "tenant.audit.events".into(), partition: 0, offset: 0 };
         let trail = vec![Rec { key: key.map(Into::into), value: value.map(Into::into), at }];
         prop_assert!(verify(&trail, None).is_err());
     }

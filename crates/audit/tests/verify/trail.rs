@@ -64,7 +64,7 @@ impl Store {
 }
 
 pub(crate) fn record(chain: &str, value: Bytes) -> Rec {
-    let at = Origin { topic: "tenant.audit.events".to_owned(), partition: 0, offset: 0 };
+    let at = Origin { topic: "tenant.audit.events".into(), partition: 0, offset: 0 };
     Rec { key: Some(Bytes::copy_from_slice(chain.as_bytes())), value: Some(value), at }
 }
 

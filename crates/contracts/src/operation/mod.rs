@@ -12,7 +12,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envelope::{self, Outgoing};
-use crate::{Code, Environment, Record, Refusal, RequestId, Slug, TenantId, Time, dsse, limits, strict};
+use crate::{
+    Code, Environment, Headers, Record, Refusal, RequestId, Slug, TenantId, Time, dsse, limits, strict,
+};
 
 /// The CloudEvents type of an operation.
 pub const TYPE: &str = "tenant.operation.v1";
@@ -79,7 +81,7 @@ impl Operation {
     ///
     /// # Errors
     /// Where the operation has no JSON form; it always has.
-    pub fn encode(&self, at: Time) -> Result<(Vec<(String, Bytes)>, Bytes), serde_json::Error> {
+    pub fn encode(&self, at: Time) -> Result<(Headers, Bytes), serde_json::Error> {
         let key = self.key();
         let RequestId { source, id } = &self.id;
         let headers = Outgoing { kind: TYPE, id, source, time: at, subject: key, key }.headers();

@@ -26,7 +26,7 @@ use sha2::{Digest, Sha256};
 
 use crate::envelope::Outgoing;
 use crate::event::Assumed;
-use crate::{Environment, RequestId, Sealed, Slug, TenantId, Time};
+use crate::{Environment, Headers, RequestId, Sealed, Slug, TenantId, Time};
 
 /// The kinds of saga that a request can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -219,11 +219,11 @@ pub fn headers(
     at: Time,
     key: &str,
     traceparent: Option<&str>,
-) -> Vec<(String, Bytes)> {
+) -> Headers {
     let RequestId { source, id } = id;
     let mut headers = Outgoing { kind, id, source, time: at, subject: key, key }.headers();
     if let Some(trace) = traceparent {
-        headers.push(("traceparent".to_owned(), Bytes::copy_from_slice(trace.as_bytes())));
+        headers.push(("traceparent".into(), Bytes::copy_from_slice(trace.as_bytes())));
     }
     headers
 }

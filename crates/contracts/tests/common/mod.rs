@@ -25,7 +25,8 @@ pub fn plain(value: impl Into<Bytes>) -> Record {
 
 /// A record in binary mode.
 pub fn binary(value: impl Into<Bytes>, headers: &[(&str, &str)]) -> Record {
-    let headers = headers.iter().map(|(name, text)| ((*name).to_owned(), text.to_string().into())).collect();
+    let headers =
+        headers.iter().map(|(name, text)| ((*name).to_owned().into(), text.to_string().into())).collect();
     Record { headers, ..plain(value) }
 }
 

@@ -44,9 +44,11 @@ pub(crate) struct Sealed {
 }
 
 impl Draft {
-    /// An empty batch that begins at `time`, in milliseconds since 1970.
-    pub(crate) fn new(time: i64) -> Self {
-        Self { bytes: BytesMut::zeroed(HEADER), tags: Vec::new(), cost: 0, first_time: time, last_time: time }
+    /// An empty batch that begins at `time`, in milliseconds since 1970, and will be about so large.
+    pub(crate) fn new(time: i64, size: usize) -> Self {
+        let mut bytes = BytesMut::with_capacity(size);
+        bytes.put_bytes(0, HEADER);
+        Self { bytes, tags: Vec::new(), cost: 0, first_time: time, last_time: time }
     }
 
     /// Bytes so far, not compressed.

@@ -83,6 +83,8 @@ struct Partition {
     topic: TopicName,
     number: i32,
     most_bytes: usize,
+    /// As large as the last batch was: the next one need not grow into it.
+    usual_bytes: usize,
     leader: Option<i32>,
     /// In order; only the last one takes records.
     drafts: VecDeque<Draft>,
@@ -122,7 +124,7 @@ impl Core {
         match partition.drafts.back_mut().filter(fits) {
             Some(draft) => draft.push(said),
             None => {
-                let mut draft = Draft::new(said.time);
+                let mut draft = Draft::new(said.time, partition.usual_bytes);
                 draft.push(said);
                 partition.drafts.push_back(draft);
             }
@@ -135,9 +137,10 @@ impl Core {
     fn add(&mut self, place: &Place) -> usize {
         let most = usize::try_from(place.topic.settings().max_message_bytes).unwrap_or_default();
         self.partitions.push(Partition {
-            topic: TopicName(StrBytes::from_string(place.topic.name())),
+            topic: TopicName(StrBytes::from_string(place.topic.name().into_owned())),
             number: i32::from(place.partition),
             most_bytes: most.min(BATCH_BYTES),
+            usual_bytes: 0,
             leader: None,
             drafts: VecDeque::new(),
             sealed: None,
@@ -330,6 +333,7 @@ impl Partition {
     fn sealed(&mut self, identity: Identity, compression: Compression) -> Option<Bytes> {
         if self.sealed.is_none() {
             let draft = self.drafts.pop_front()?;
+            self.usual_bytes = draft.size();
             let next = sequence_after(self.sequence, draft.tags.len());
             self.sealed = Some(draft.seal(identity, self.sequence, compression));
             self.sequence = next;

@@ -33,7 +33,7 @@ pub(crate) async fn topics_are_made_checked_and_left_alone(world: &World) {
 
     let report = topics::apply(options, &workers, 3, 1).await.unwrap();
     assert_eq!(report.made.len(), Topic::all(&workers).len() - 1);
-    let codes: Vec<_> = report.differences.iter().map(|d| (d.topic.as_str(), d.code)).collect();
+    let codes: Vec<_> = report.differences.iter().map(|d| (d.topic.as_ref(), d.code)).collect();
     let want = [(&*wrong, "topic_partitions"), (&*wrong, "topic_retention"), (&*wrong, "topic_size")];
     assert_eq!(codes, want);
     assert_eq!(topics::lanes(options).await, Ok(3));
@@ -192,7 +192,7 @@ pub(crate) async fn a_header_whose_name_is_no_text_harms_nobody(world: &World) {
         }
     }
     let want = [("good", "0"), ("\u{fffd}", "1"), ("fine", "2")];
-    assert_eq!(heard, want.map(|(name, value)| (name.to_string(), Bytes::from(value))));
+    assert_eq!(heard, want.map(|(name, value)| (name.into(), Bytes::from(value))));
     consumer.close(true).await;
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn no(class: Class) -> Said {
 }
 
 pub(crate) fn lettered() -> Said {
-    Said::DeadLettered(Origin { topic: "tenant.commands.test".to_owned(), partition: 0, offset: 7 })
+    Said::DeadLettered(Origin { topic: "tenant.commands.test".into(), partition: 0, offset: 7 })
 }
 
 pub(crate) fn request(kind: Kind) -> Request {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use tenantry_contracts::{Record, Topic};
+use tenantry_contracts::{Headers, Record, Topic};
 
 use super::{Book, report};
 use crate::evidence::{Broken, Evidence};
 
 /// What a fact is told by: its topic, its partition and its exact bytes.
-type Said<'a> = (&'a Topic, u16, Option<&'a [u8]>, &'a [(String, Bytes)], &'a [u8]);
+type Said<'a> = (&'a Topic, u16, Option<&'a [u8]>, &'a Headers, &'a [u8]);
 
 pub(super) fn check(evidence: &Evidence, book: &Book, broken: &mut Vec<Broken>) {
     let mut expected: BTreeMap<Said<'_>, (i64, bool)> = BTreeMap::new();

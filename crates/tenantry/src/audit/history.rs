@@ -319,7 +319,7 @@ mod tests {
     fn place(proved: &Proved) -> Option<(Breach, Option<i64>, String, i64)> {
         let problem = proved.problem.as_ref()?;
         let at = problem.at.as_ref()?;
-        Some((problem.breach, problem.seq, at.topic.clone(), at.offset))
+        Some((problem.breach, problem.seq, at.topic.to_string(), at.offset))
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use tenantry_contracts::{RequestId, Slug};
+use tenantry_contracts::{Headers, RequestId, Slug};
 use tenantry_ports::Clock;
 
 use crate::clock::SystemClock;
@@ -18,7 +18,7 @@ const SOURCE: &str = "tenantry-demo";
 pub(super) struct Sample {
     pub(super) id: RequestId,
     pub(super) slug: Slug,
-    pub(super) headers: Vec<(String, Bytes)>,
+    pub(super) headers: Headers,
     pub(super) data: Bytes,
 }
 

@@ -149,7 +149,7 @@ impl Answers<'_> {
     fn again(&self, record: &Record) -> Outgoing {
         let count = record.header("replay_count").and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
         let mut headers = record.headers.clone();
-        let text = |name: &str, value: String| (name.to_owned(), Bytes::from(value));
+        let text = |name: &'static str, value: String| (name.into(), Bytes::from(value));
         headers.extend([
             text("replay_batch", self.manifest.short().to_owned()),
             text("replay_of", record.origin().to_string()),

@@ -96,7 +96,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let key = format!("{id}.{}", args.people.digest());
     entry::once(&options, &args.people, &key, deed).await?;
     let mut headers = ready.headers;
-    let text = |name: &str, value: String| (name.to_owned(), Bytes::from(value));
+    let text = |name: &'static str, value: String| (name.into(), Bytes::from(value));
     headers.extend([
         text("replay_of", args.letter.to_string()),
         text("replay_edited", "true".into()),

@@ -12,6 +12,7 @@ use clap::Args as ClapArgs;
 use serde::Serialize;
 use tenantry_contracts::operation::{Deed, DeedKind};
 use tenantry_contracts::time::rfc3339;
+use tenantry_contracts::topic::Name;
 use tenantry_contracts::{Origin, Time, Topic, letter};
 use tenantry_kafka::{Kafka, topics};
 use tenantry_ports::{Bus, Clock, Outgoing, Place};
@@ -76,7 +77,7 @@ fn within(text: &str) -> Result<i64, String> {
 /// A topic.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Line {
-    topic: String,
+    topic: Name,
     retention_ms: i64,
     letters: usize,
     /// Those that go in that time.
@@ -187,18 +188,18 @@ async fn report(args: &Args) -> anyhow::Result<ExitCode> {
     let options = args.find.bus()?;
     let now = SystemClock::from_env()?.now();
     let found = topics::check(&options, &Worker::names()).await.map_err(out::bus)?;
-    let short: BTreeMap<String, i64> = found
+    let short: BTreeMap<Name, i64> = found
         .into_iter()
         .filter(|difference| difference.code == "topic_retention")
         .filter_map(|difference| Some((difference.topic, kept(&difference.text)?)))
         .collect();
     let all = read::topics(&options, Scope::All).await?;
-    let wanted: BTreeMap<String, i64> = all
+    let wanted: BTreeMap<Name, i64> = all
         .iter()
         .map(|topic| (topic.name(), topic.settings().retention_ms))
         .map(|(name, wanted)| (name.clone(), short.get(&name).copied().unwrap_or(wanted)))
         .collect();
-    let mut ages: BTreeMap<String, Vec<Time>> = BTreeMap::new();
+    let mut ages: BTreeMap<Name, Vec<Time>> = BTreeMap::new();
     let found = read::each(&options, all, |letter| Some((letter.lies.topic, letter.aside))).await?;
     for (topic, aside) in found.all {
         ages.entry(topic).or_default().push(aside);
@@ -218,7 +219,7 @@ async fn report(args: &Args) -> anyhow::Result<ExitCode> {
     let mut table = table::new(Style::detect(), &["TOPIC", "LETTERS", "GOING", "KEPT FOR", "FIRST GOES IN"]);
     for line in &lines {
         table.add_row([
-            line.topic.clone(),
+            line.topic.to_string(),
             line.letters.to_string(),
             line.going.to_string(),
             duration(line.retention_ms),
@@ -233,7 +234,7 @@ async fn report(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn line(retention_ms: i64, topic: String, ages: &[Time], now: Time, within: i64) -> Option<Line> {
+fn line(retention_ms: i64, topic: Name, ages: &[Time], now: Time, within: i64) -> Option<Line> {
     let oldest = *ages.iter().min()?;
     let going = ages.iter().filter(|at| at.plus(retention_ms) <= now.plus(within)).count();
     Some(Line { topic, retention_ms, letters: ages.len(), going, oldest, first: oldest.plus(retention_ms) })

@@ -141,14 +141,14 @@ fn groups(judged: &[(Article, Judged)], group: Group, now: Time) -> Vec<Line> {
         let letter = &article.letter;
         let name = match group {
             Group::Code => letter.code_text.clone(),
-            Group::Step => article.step.clone().unwrap_or_else(|| letter.record.topic.name()),
+            Group::Step => article.step.clone().unwrap_or_else(|| letter.record.topic.name().into_owned()),
             Group::Tenant => {
                 let id = || article.tenant().map(|id| id.to_string());
                 article.slug.clone().or_else(id).unwrap_or_else(|| "(none)".to_owned())
             }
             Group::Build => letter.build.clone(),
             Group::Age => bucket(now.since(letter.aside)).to_owned(),
-            Group::Topic => letter.record.topic.name(),
+            Group::Topic => letter.record.topic.name().into_owned(),
             Group::Letter => letter.id().to_string(),
         };
         let line = all.entry(name.clone()).or_insert_with(|| Line {

@@ -138,9 +138,9 @@ pub(super) mod tests {
     use super::*;
 
     pub(crate) fn entry(topic: &str, offset: i64, verdict: Verdict) -> Entry {
-        let letter = Origin { topic: topic.into(), partition: 0, offset };
+        let letter = Origin { topic: topic.to_owned().into(), partition: 0, offset };
         Entry {
-            lies: Origin { topic: format!("{topic}.dlq"), partition: 0, offset },
+            lies: Origin { topic: format!("{topic}.dlq").into(), partition: 0, offset },
             letter,
             digest: "00".into(),
             verdict,

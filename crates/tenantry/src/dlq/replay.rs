@@ -145,9 +145,9 @@ async fn letters(
     if wanted.is_empty() {
         return Ok(Letters::default());
     }
-    let lie: BTreeSet<&str> = wanted.values().map(|entry| entry.lies.topic.as_str()).collect();
+    let lie: BTreeSet<&str> = wanted.values().map(|entry| entry.lies.topic.as_ref()).collect();
     let topics = read::topics(&house.options, Scope::All).await?.into_iter();
-    let topics = topics.filter(|topic| lie.contains(topic.name().as_str()));
+    let topics = topics.filter(|topic| lie.contains(topic.name().as_ref()));
     let (mut raw, mut changed) = (BTreeMap::new(), BTreeSet::new());
     let found = read::each(&house.options, topics.collect(), |letter| {
         let entry = wanted.get(&letter.id())?;

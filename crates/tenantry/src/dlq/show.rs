@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 use serde_json::Value;
+use tenantry_contracts::headers::Name;
 use tenantry_contracts::time::rfc3339;
 use tenantry_contracts::{Origin, State, Time, Token, Topic};
 
@@ -112,8 +113,7 @@ fn shown<'a>(
 ) -> Shown<'a> {
     let letter = &article.letter;
     let record = &letter.record;
-    let header =
-        |(name, value): &'a (String, bytes::Bytes)| (name.as_str(), mask::header(name, value, reveal));
+    let header = |(name, value): &'a (Name, bytes::Bytes)| (name.as_ref(), mask::header(name, value, reveal));
     let id = letter.id();
     let next = match judged.verdict {
         Verdict::AskAfresh | Verdict::Replay => {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use tenantry_contracts::envelope::{self, Mode};
 use tenantry_contracts::request::{self, Decoded, Kind};
-use tenantry_contracts::{Record, RequestId, Time, Topic};
+use tenantry_contracts::{Headers, Record, RequestId, Time, Topic};
 
 use super::{Ready, fresh_id};
 use crate::out::{Refused, usage};
@@ -61,7 +61,7 @@ impl Document {
 
     /// Gives it its headers, and looks at it as the fleet will.
     pub(crate) fn ready(self, lanes: u16, now: Time, id: Option<&str>, source: Option<&str>) -> Ready {
-        let record = |headers: Vec<(String, Bytes)>, value: &Bytes| Record {
+        let record = |headers: Headers, value: &Bytes| Record {
             topic: Topic::Requests,
             partition: 0,
             offset: 0,

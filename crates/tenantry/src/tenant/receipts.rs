@@ -130,7 +130,7 @@ fn committed(history: &[Row]) -> Result<BTreeMap<String, String>, String> {
     let mut verifier = Verifier::new();
     let mut rows = BTreeMap::new();
     for row in history {
-        let at = Origin { topic: "journal".to_owned(), partition: row.lane.0, offset: row.n };
+        let at = Origin { topic: "journal".into(), partition: row.lane.0, offset: row.n };
         let facts = fact::decode(row.facts.clone()).unwrap_or_default();
         let audit = facts.iter().find(|fact| fact.topic == Topic::Audit);
         let (key, value) = audit.map(|fact| (&fact.key[..], &fact.value[..])).unzip();

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn a_letter_tells_its_cause_and_its_tenant_and_never_its_value() {
-        let header = |name: &str, value: &str| (name.to_owned(), Bytes::copy_from_slice(value.as_bytes()));
+        let header =
+            |name: &str, value: &str| (name.to_owned().into(), Bytes::copy_from_slice(value.as_bytes()));
         let tenant = "01919191-9191-7191-8191-919191919191";
         let record = Record {
             topic: Topic::parse("tenant.commands.database.dlq").unwrap(),

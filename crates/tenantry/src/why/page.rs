@@ -149,7 +149,7 @@ impl Letter {
             lines.push(format!("  tenantry explain {code}"));
         }
         // Letters are known by where their record was heard.
-        let quarantine = if self.lies.starts_with(&Topic::Quarantine.name()) { "quarantine " } else { "" };
+        let quarantine = if self.lies.starts_with(&*Topic::Quarantine.name()) { "quarantine " } else { "" };
         lines.push(format!("  tenantry dlq {quarantine}show {}", self.was.as_ref().unwrap_or(&self.lies)));
         lines
     }

@@ -33,7 +33,7 @@ impl std::str::FromStr for Subject {
         let (offset, partition, topic) = (parts.next(), parts.next(), parts.next());
         let origin = || {
             Some(Origin {
-                topic: topic?.to_owned(),
+                topic: topic?.to_owned().into(),
                 partition: partition?.parse().ok()?,
                 offset: offset?.parse().ok()?,
             })

@@ -2,7 +2,7 @@
 
 use kafka_protocol::records::RecordBatchDecoder;
 use proptest::prelude::*;
-use tenantry_contracts::Topic;
+use tenantry_contracts::{Headers, Topic};
 use tenantry_ports::{Outgoing, Place};
 
 use super::*;
@@ -16,7 +16,7 @@ fn records() -> impl Strategy<Value = Vec<Said>> {
     let headers = prop::collection::btree_map("[a-z]{0,9}", bytes(100), 0..5);
     let fields = (prop::option::of(bytes(200)), prop::option::of(bytes(2_000)), headers, 900..70_000_i64);
     let record = fields.prop_map(move |(key, value, headers, time)| {
-        let headers = headers.into_iter().collect();
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value)).collect();
         let record = Outgoing { place: place.clone(), key, headers, value, tag: 0 };
         Said { bytes: crate::record::batch_bytes(&record), record, time }
     });
@@ -27,7 +27,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn records_come_back_and_take_no_more_than_was_measured(records in records()) {
-        let mut draft = Draft::new(records[0].time);
+        let mut draft = Draft::new(records[0].time, 0);
         for said in &records {
             let before = draft.size();
             draft.push(said);
@@ -43,8 +43,11 @@ proptest! {
             prop_assert_eq!((read.sequence, read.offset), (17 + at as i32, at as i64));
             prop_assert_eq!(read.timestamp, said.time);
             prop_assert_eq!((&read.key, &read.value), (&said.record.key, &said.record.value));
-            let headers: Vec<_> =
-                read.headers.iter().map(|(name, value)| (name.to_string(), value.clone().unwrap())).collect();
+            let headers: Headers = read
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string().into(), value.clone().unwrap()))
+                .collect();
             prop_assert_eq!(&headers, &said.record.headers);
         }
     }

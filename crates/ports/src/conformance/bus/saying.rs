@@ -1,6 +1,7 @@
 //! What is said: in order, once, exactly, acknowledged.
 
 use bytes::Bytes;
+use tenantry_contracts::Headers;
 
 use super::BusWorld;
 use super::ear::Ear;
@@ -48,7 +49,7 @@ pub async fn acknowledgements_carry_the_offsets_in_order<W: BusWorld>(world: &W)
 pub async fn what_was_said_comes_back_exactly<W: BusWorld>(world: &W) {
     let topic = world.topic(1).await;
     let place = at(&topic, 0);
-    let header = |name: &str, value: &'static [u8]| (name.to_string(), Bytes::from_static(value));
+    let header = |name: &str, value: &'static [u8]| (name.to_owned().into(), Bytes::from_static(value));
     let records = [
         record(&place, None, None, vec![]),
         record(&place, Some(b""), Some(b""), vec![]),
@@ -110,7 +111,7 @@ fn record(
     place: &Place,
     key: Option<&'static [u8]>,
     value: Option<&'static [u8]>,
-    headers: Vec<(String, Bytes)>,
+    headers: Headers,
 ) -> Outgoing {
     Outgoing {
         place: place.clone(),

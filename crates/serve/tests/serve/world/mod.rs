@@ -16,8 +16,8 @@ use bytes::Bytes;
 use tenantry_contracts::command::{Body, Command, Question};
 use tenantry_contracts::result::{Answer, Said};
 use tenantry_contracts::{
-    Environment, Fleet, Json, Record, RowName, SagaId, Slug, StepName, TenantId, Time, Token, Topic, Verb,
-    WorkerName,
+    Environment, Fleet, Headers, Json, Record, RowName, SagaId, Slug, StepName, TenantId, Time, Token, Topic,
+    Verb, WorkerName,
 };
 use tenantry_ports::{Clock, Entropy, Place};
 use tenantry_serve::{Options, ServeError, Server};
@@ -108,7 +108,7 @@ impl World {
         topic: Topic,
         partition: u16,
         key: Option<Bytes>,
-        headers: Vec<(String, Bytes)>,
+        headers: Headers,
         value: Option<Bytes>,
     ) -> i64 {
         let mut state = self.state();

@@ -9,7 +9,8 @@ use tenantry_contracts::letter::{self, Aside};
 use tenantry_contracts::request::{self, Decoded, Kind};
 use tenantry_contracts::result::{Body, Failure};
 use tenantry_contracts::{
-    Class, Json, Lane, Letter, Origin, Record, Refusal, Sealed, StepName, TenantId, Token, Topic, WorkerName,
+    Class, Headers, Json, Lane, Letter, Origin, Record, Refusal, Sealed, StepName, TenantId, Token, Topic,
+    WorkerName,
 };
 use tenantry_coordinator::{Cause, Entry};
 use tenantry_ports::Row;
@@ -20,7 +21,7 @@ use crate::show::thread;
 
 const PLAIN: &[u8] = br#"{"name":"Acme","plan":"starter","residency":"EU"}"#;
 
-fn record(topic: Topic, headers: Vec<(String, Bytes)>, value: &[u8]) -> Record {
+fn record(topic: Topic, headers: Headers, value: &[u8]) -> Record {
     let value = Some(Bytes::copy_from_slice(value));
     Record { topic, partition: 0, offset: 0, at: Time(0), key: Some("acme".into()), headers, value }
 }
