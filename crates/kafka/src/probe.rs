@@ -2,6 +2,7 @@
 //!
 //! One quiet client for all of a process, so that looking does not disturb what is heard. All calls block.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,29 @@ impl Probe {
             }
             std::thread::sleep(ASK_AGAIN);
         }
+    }
+
+    /// The next offset to be written of each of these, with one request to each broker. Those that no broker can tell of now
+    /// are left out.
+    pub(crate) fn ends<'a>(
+        &self,
+        places: impl Iterator<Item = &'a Place> + Clone,
+    ) -> Result<HashMap<Place, i64>, BusError> {
+        // A time of -1 is the end, in the protocol as in librdkafka.
+        let asked = list(places.clone().map(|place| (place, Offset::End)));
+        if asked.count() == 0 {
+            return Ok(HashMap::new());
+        }
+        let found = self
+            .client()
+            .offsets_for_times(asked, self.timeout)
+            .map_err(|error| unreachable(&self.brokers, error))?;
+        let ends = places.filter_map(|place| {
+            let found = found.find_partition(&place.topic.name(), i32::from(place.partition))?;
+            found.error().ok()?;
+            Some((place.clone(), found.offset().to_raw().filter(|offset| *offset >= 0)?))
+        });
+        Ok(ends.collect())
     }
 
     /// The first record at or after `from`; `None` where there is none, or where `from` is not kept.

@@ -23,6 +23,9 @@ use crate::record;
 
 /// How many records come at once, at most.
 const BATCH: usize = 512;
+/// How long a fetch waits at the broker where there is nothing, and a dropped reader for its end. What is written
+/// meanwhile comes at once.
+const WAIT_MS: u32 = 500;
 /// How many batches wait for whoever reads.
 const WAITING: usize = 8;
 
@@ -79,7 +82,7 @@ impl Reader {
                 spans.push_back(Span { place, next: from, end: high });
             }
             let client: BaseConsumer<Quiet> = options
-                .reading(100)
+                .reading(WAIT_MS)
                 .create_with_context(Quiet)
                 .map_err(|error| refused("bus_settings", error, "correct the Kafka properties"))?;
             let (out, batches) = mpsc::channel(WAITING);
@@ -202,7 +205,7 @@ impl Work {
     fn batch(&self) -> Result<(Vec<Record>, bool), Ended> {
         use RDKafkaErrorCode as Code;
         let mut records = Vec::new();
-        let mut wait = Duration::from_millis(100);
+        let mut wait = Duration::from_millis(WAIT_MS.into());
         while records.len() < BATCH {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(None);

@@ -3,6 +3,7 @@
 //! It does not trust counts (transactions leave offsets that are never delivered): it reads the record from beside, and
 //! only a record that is really there counts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -25,59 +26,84 @@ pub(crate) fn run(
     let shared = &consumer.context().shared;
     while stop.recv_timeout(stalled / 3) == Err(RecvTimeoutError::Timeout) {
         let Some(before) = Instant::now().checked_sub(stalled) else { continue };
+        let is_still = |still: &Still| shared.slots().still(before).contains(still);
         let still = shared.slots().still(before);
-        for (place, next) in still {
-            match missed(consumer, probe, &place, next) {
-                Ok(Some(offset)) if shared.slots().still(before).contains(&(place.clone(), next)) => {
-                    let seconds = stalled.as_secs();
-                    shared.lose(format!(
-                        "bus_stalled: {}/{} has a record at {offset} that was not delivered for {seconds} s; \
-                         open a new consumer",
-                        place.topic, place.partition
-                    ));
-                    return;
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(target: "tenantry_kafka", %error, "the watchdog could not look");
-                    break;
-                }
+        match behind(consumer, probe, still).and_then(|all| missed(probe, all, is_still)) {
+            Ok(None) => {}
+            Ok(Some((place, offset))) => {
+                let seconds = stalled.as_secs();
+                shared.lose(format!(
+                    "bus_stalled: {}/{} has a record at {offset} that was not delivered for {seconds} s; \
+                     open a new consumer",
+                    place.topic, place.partition
+                ));
+                return;
+            }
+            Err(error) => {
+                tracing::debug!(target: "tenantry_kafka", %error, "the watchdog could not look");
             }
         }
     }
 }
 
-/// The offset of a record that should have been delivered.
-fn missed(
+/// A partition where nothing moves, and the offset that is wanted next, where it is known.
+type Still = (Place, Option<i64>);
+
+/// Those that do not stand at their end, with the offset where they stand. Two questions for all of them, since on a quiet
+/// fleet every partition stands still.
+fn behind(
     consumer: &BaseConsumer<Membership>,
     probe: &Probe,
-    place: &Place,
-    next: Option<i64>,
-) -> Result<Option<i64>, BusError> {
-    let (low, high) = probe.watermarks(place)?;
-    let from = match next {
-        Some(next) => next,
-        None => committed(consumer, place)?.unwrap_or(low),
-    };
-    if from >= high {
-        return Ok(None);
-    }
-    Ok(probe.first(place, from.max(low))?.map(|record| record.offset))
+    still: Vec<Still>,
+) -> Result<Vec<(Still, i64)>, BusError> {
+    let unknown: Vec<&Place> =
+        still.iter().filter(|(_, next)| next.is_none()).map(|(place, _)| place).collect();
+    let committed = committed(consumer, &unknown)?;
+    let ends = probe.ends(still.iter().map(|(place, _)| place))?;
+    let stands = |(place, next): &Still| next.or(committed.get(place).copied()).unwrap_or(0);
+    let behind = still.into_iter().map(|still| (stands(&still), still));
+    let behind = behind.filter(|(at, (place, _))| ends.get(place).is_none_or(|end| at < end));
+    Ok(behind.map(|(at, still)| (still, at)).collect())
 }
 
-fn committed(consumer: &BaseConsumer<Membership>, place: &Place) -> Result<Option<i64>, BusError> {
+/// The first of these that still stands, with a record that should have been delivered.
+fn missed(
+    probe: &Probe,
+    behind: Vec<(Still, i64)>,
+    is_still: impl Fn(&Still) -> bool,
+) -> Result<Option<(Place, i64)>, BusError> {
+    for (still, at) in behind {
+        let (low, high) = probe.watermarks(&still.0)?;
+        let from = at.max(low);
+        let record = if from < high { probe.first(&still.0, from)? } else { None };
+        if let Some(record) = record.filter(|_| is_still(&still)) {
+            return Ok(Some((still.0, record.offset)));
+        }
+    }
+    Ok(None)
+}
+
+/// What the group has stored of these; nothing for those it has stored nothing of.
+fn committed(
+    consumer: &BaseConsumer<Membership>,
+    places: &[&Place],
+) -> Result<HashMap<Place, i64>, BusError> {
+    if places.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let asked = list(places.iter().map(|place| (*place, Offset::Invalid)));
     let found = consumer
-        .committed_offsets(list([(place, Offset::Invalid)]), Duration::from_secs(10))
+        .committed_offsets(asked, Duration::from_secs(10))
         .map_err(|error| BusError(error.to_string()))?;
-    Ok(found.elements().iter().find_map(|element| match element.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
-    }))
+    let stored = places.iter().filter_map(|place| {
+        let found = found.find_partition(&place.topic.name(), i32::from(place.partition))?;
+        Some(((*place).clone(), found.offset().to_raw().filter(|offset| *offset >= 0)?))
+    });
+    Ok(stored.collect())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
     use std::sync::atomic::AtomicU64;
     use std::sync::mpsc;
     use std::thread;
