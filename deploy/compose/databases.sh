@@ -18,16 +18,18 @@ for url in store-url coordinator-url worker-url reader-url tenants-url; do
 done
 
 psql -v ON_ERROR_STOP=1 --quiet --no-psqlrc --username "${POSTGRES_USER:-postgres}" --dbname postgres <<SQL
--- The store. Its owner migrates it; the migrations grant to these three roles, and the accounts are members.
+-- The store. Its owner migrates it; the migrations grant to these four roles, and the accounts are members;
+-- nobody is an archivist until somebody is named.
 create role tenantry_coordinator nologin;
 create role tenantry_worker nologin;
 create role tenantry_reader nologin;
+create role tenantry_archivist nologin;
 grant tenantry_coordinator to $(account coordinator-url);
 grant tenantry_worker to $(account worker-url);
 grant tenantry_reader to $(account reader-url);
 create database tenantry owner $(account store-url);
 revoke connect on database tenantry from public;
-grant connect on database tenantry to tenantry_coordinator, tenantry_worker, tenantry_reader;
+grant connect on database tenantry to tenantry_coordinator, tenantry_worker, tenantry_reader, tenantry_archivist;
 
 -- What workers make tenants in: schemas, roles, and databases for those who get one of their own. No superuser.
 alter role $(account tenants-url) createrole createdb;

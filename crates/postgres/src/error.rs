@@ -23,6 +23,14 @@ pub enum Error {
     /// A question got no answer.
     #[error("database_query: {0}; try again, and look at the server's log if it stays so")]
     Query(String),
+    /// The role of the URL may not do it.
+    #[error("database_denied: {0}; use the URL of a role that may (deploy/README.md says which may do what)")]
+    Denied(String),
+    /// Somebody else archives or restores.
+    #[error(
+        "journal_busy: another run archives or restores rows of this journal now; wait until it has ended, then run the command again"
+    )]
+    Busy,
     /// The store holds something that this program cannot have written.
     #[error("store_strange: {0}, which this program does not know; run the release that wrote it")]
     Strange(String),
@@ -62,6 +70,10 @@ impl From<sqlx::Error> for Error {
         match error {
             sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_) => {
                 Self::Unreachable(error.to_string())
+            }
+            // 42501: insufficient privilege.
+            sqlx::Error::Database(error) if error.code().as_deref() == Some("42501") => {
+                Self::Denied(error.message().to_owned())
             }
             other => Self::Query(other.to_string()),
         }

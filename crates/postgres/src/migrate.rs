@@ -12,8 +12,8 @@ use crate::Error;
 static FLEET: Migrator = sqlx::migrate!("../../migrations/fleet");
 
 /// Applies what is missing of `migrations/fleet`, each file in a transaction of its own. Several may run at once: one
-/// works, the others wait. The role of the URL owns what is made, and must be allowed to make roles where the three
-/// roles of the fleet are not there yet.
+/// works, the others wait. The role of the URL owns what is made, and must be allowed to make roles where the roles
+/// of the fleet are not there yet.
 ///
 /// # Errors
 /// Where the server cannot be reached, a migration fails, or the schema is of a later program.

@@ -92,3 +92,16 @@ fn nothing_that_breaks_a_chain_is_taken() {
     assert_eq!(heard("lane-1", 2).unwrap_err().breach, Breach::WrongChain);
     assert_eq!(heard(CHAIN, 1).unwrap_err().breach, Breach::WrongChain, "a chain lives in one partition");
 }
+
+#[test]
+fn a_chain_whose_beginning_is_elsewhere_goes_on_from_where_it_is_said_to_be() {
+    let values = chain(5);
+    let mut chains = Chains::new();
+    chains.resume(CHAIN, Head { seq: 3, digest: digest(&values[2]) });
+    let root = chains.root();
+    assert_eq!(take(&mut chains, &values[4]), Err(Breach::Missing));
+    assert!(matches!(take(&mut chains, &values[3]), Ok(Took::Leaf(_))));
+    assert_ne!(chains.root(), root);
+    chains.resume(CHAIN, Head { seq: 4, digest: [0; 32] });
+    assert_eq!(take(&mut chains, &values[4]), Err(Breach::Altered));
+}

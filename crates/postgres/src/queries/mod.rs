@@ -8,6 +8,7 @@
 //! DATABASE_URL=postgres://... SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$PWD/.sqlx cargo check -p tenantry-postgres
 //! ```
 
+mod archived;
 mod records;
 
 use std::str::FromStr;
@@ -19,6 +20,8 @@ use tenantry_contracts::{Environment, Lane, Slug, State, TenantId};
 use tenantry_ports::{LaneRow, Row, TenantRow};
 
 use crate::Error;
+pub(crate) use archived::over;
+pub use archived::{Archived, Range};
 use records::{JournalRecord, LaneRecord, TenantRecord, all};
 
 /// The most rows of one answer.

@@ -130,11 +130,11 @@ pub(super) fn state(text: &str) -> Result<State, Error> {
     State::parse(text).ok_or_else(|| strange("tenant.state", text))
 }
 
-fn lane(number: i32) -> Result<Lane, Error> {
+pub(super) fn lane(number: i32) -> Result<Lane, Error> {
     u16::try_from(number).map(Lane).map_err(|_| strange("lane", &number.to_string()))
 }
 
-fn fixed<const N: usize>(column: &str, bytes: &[u8]) -> Result<[u8; N], Error> {
+pub(super) fn fixed<const N: usize>(column: &str, bytes: &[u8]) -> Result<[u8; N], Error> {
     bytes.try_into().map_err(|_| strange(column, &format!("{} bytes", bytes.len())))
 }
 

@@ -1,6 +1,7 @@
 //! The store on a real PostgreSQL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says where")]
 
+mod archive;
 mod fleet;
 mod ledger;
 mod plans;

@@ -18,7 +18,7 @@ async fn coordinators_and_workers_need_no_more_than_their_roles() {
 #[tokio::test]
 async fn what_a_role_must_not_do_is_denied() {
     let fleet = Fleet::new().await;
-    let denied: [(&str, &[&str]); 3] = [
+    let denied: [(&str, &[&str]); 4] = [
         (
             "tenantry_coordinator",
             &[
@@ -32,6 +32,8 @@ async fn what_a_role_must_not_do_is_denied() {
                 "insert into fence values ('a', 1)",
                 "select from answer",
                 "create table mine (x int)",
+                "select from archived",
+                "insert into archived values (0, 1, 2, 2, '', '', 0, 0, 0, null)",
             ],
         ),
         (
@@ -45,6 +47,8 @@ async fn what_a_role_must_not_do_is_denied() {
                 "delete from fence",
                 "update answer set answer = ''",
                 "delete from answer",
+                "delete from journal",
+                "select from archived",
             ],
         ),
         (
@@ -55,6 +59,26 @@ async fn what_a_role_must_not_do_is_denied() {
                 "update lane set n = 0",
                 "insert into fence values ('a', 1)",
                 "delete from journal",
+                "insert into archived values (0, 1, 2, 2, '', '', 0, 0, 0, null)",
+                "update archived set restored = null",
+            ],
+        ),
+        (
+            "tenantry_archivist",
+            &[
+                "insert into journal values (0, 1, null, 1, 0, 0, '', '')",
+                "update journal set facts = ''",
+                "truncate journal",
+                "delete from archived",
+                "update archived set sha256 = ''",
+                "update lane set n = 0",
+                "delete from tenant",
+                "update tenant set state = 'PURGED'",
+                "select from request",
+                "select from tenant_key",
+                "select from answer",
+                "select from fence",
+                "create table mine (x int)",
             ],
         ),
     ];
@@ -81,4 +105,6 @@ async fn a_reader_can_ask_everything_that_people_ask() {
     assert_eq!(queries.journal_scan(nobody.lane, 0, 10).await.unwrap(), []);
     assert_eq!(queries.lanes().await.unwrap(), []);
     assert_eq!(queries.counts().await.unwrap(), []);
+    assert_eq!(queries.archived().await.unwrap(), []);
+    assert_eq!(queries.archivable(nobody.lane, 1, nobody.created, 10).await.unwrap(), None);
 }
