@@ -5,14 +5,16 @@ mod heads;
 mod history;
 mod verdict;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use tenantry_audit::{Flow, Heard, Verifier};
 use tenantry_contracts::{Fact, Lane, Origin, Record, Slug, Time, Topic, fact};
 use tenantry_kafka::{Options, Read, Reader, Start};
-use tenantry_postgres::{MOST, Queries};
+use tenantry_postgres::Queries;
 
+use crate::journal::read::{Rows, Shelf};
 use crate::out::{self, failed};
 use crate::settings::Find;
 use crate::show::Style;
@@ -42,6 +44,9 @@ enum What {
 /// With --with-history the journal is folded through the fleet's own rules as well and told anew: every record must come out
 /// byte for byte as it stands in the journal and on the topic. The first that does not is named, with the member that differs.
 ///
+/// Where rows were archived, the journal is read from the files of --archive and the store together: each file must be the
+/// one that was recorded, and the verdict is the one from before.
+///
 /// Exit codes: 0 all is well, 1 something was altered, doubled, moved or added, 2 something is missing.
 #[derive(Debug, ClapArgs)]
 struct VerifyArgs {
@@ -57,6 +62,9 @@ struct VerifyArgs {
     /// Tell the journal anew, and compare every record with it
     #[arg(long, env = "TENANTRY_WITH_HISTORY", conflicts_with_all = ["tenant", "no_store"])]
     with_history: bool,
+    /// A folder with files of `tenantry journal archive`, where rows were archived; may be repeated
+    #[arg(long, env = "TENANTRY_ARCHIVE", value_name = "FOLDER", value_delimiter = ',')]
+    archive: Vec<PathBuf>,
     /// Print one JSON document
     #[arg(long, env = "TENANTRY_JSON")]
     json: bool,
@@ -100,18 +108,24 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         From::Topic => Some(args.find.bus()?),
         From::Journal => None,
     };
-    let proved = match &store {
-        Some(store) if args.with_history => {
-            Some(history::prove(store, bus.as_ref(), &args.find.fleet()?).await?)
+    let shelf = match &store {
+        Some(store) if args.with_history || args.from == From::Journal => {
+            Some((store, Shelf::of(store, &args.archive).await?))
+        }
+        _ => None,
+    };
+    let proved = match &shelf {
+        Some((store, shelf)) if args.with_history => {
+            Some(history::prove(store, shelf, bus.as_ref(), &args.find.fleet()?).await?)
         }
         _ => None,
     };
     let verdict = match proved {
         Some(proved) if proved.problem.is_some() => Verdict::differs(args.from, proved),
         proved => {
-            let mut verdict = match (&bus, &store) {
-                (Some(bus), store) => topic(bus, store.as_ref(), only.as_ref()).await?,
-                (None, Some(store)) => journal(store, only.as_ref()).await?,
+            let mut verdict = match (&bus, &shelf) {
+                (Some(bus), _) => topic(bus, store.as_ref(), only.as_ref()).await?,
+                (None, Some((store, shelf))) => journal(store, shelf, only.as_ref()).await?,
                 (None, None) => {
                     return Err(failed("store_missing", "the journal is in the store; name it").into());
                 }
@@ -205,14 +219,14 @@ async fn topic(options: &Options, store: Option<&Queries>, only: Option<&Only>) 
     Verdict::of(From::Topic, reading, heads, store).await
 }
 
-async fn journal(store: &Queries, only: Option<&Only>) -> anyhow::Result<Verdict> {
+async fn journal(store: &Queries, shelf: &Shelf, only: Option<&Only>) -> anyhow::Result<Verdict> {
     let heads = Heads::read_unspoken(store, only).await?;
     let mut reading = Reading::new(only);
     'all: for lane in store.lanes().await?.into_iter().map(|lane| lane.lane) {
-        let mut next = 0;
+        let mut rows = Rows::of(store, shelf, lane);
         loop {
-            let rows = store.journal_scan(lane, next, MOST).await?;
-            for row in &rows {
+            let page = rows.page().await?;
+            for row in &page {
                 let origin = place(lane, row.n);
                 let audit = fact::decode(row.facts.clone()).and_then(first_audit);
                 let (key, value) = audit.map_or((None, None), |fact| (Some(fact.key), Some(fact.value)));
@@ -220,17 +234,18 @@ async fn journal(store: &Queries, only: Option<&Only>) -> anyhow::Result<Verdict
                     break 'all;
                 }
             }
-            let Some(last) = rows.last() else { break };
-            next = last.n + 1;
+            if page.is_empty() {
+                break;
+            }
         }
     }
     Verdict::of(From::Journal, reading, Some(heads), Some(store)).await
 }
 
-fn first_audit(facts: Vec<Fact>) -> Option<Fact> {
+pub(crate) fn first_audit(facts: Vec<Fact>) -> Option<Fact> {
     facts.into_iter().find(|fact| fact.topic == Topic::Audit)
 }
 
-fn place(lane: Lane, n: i64) -> Origin {
+pub(crate) fn place(lane: Lane, n: i64) -> Origin {
     Origin { topic: "journal".into(), partition: lane.0, offset: n }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, batch, bench, capacity, demo, dlq, drill, evidence, explain, faults, keys, logs, migrate,
+    audit, batch, bench, capacity, demo, dlq, drill, evidence, explain, faults, journal, keys, logs, migrate,
     operation, out, plan, platform, request, serve, sim, tenant, top, topics, up, verify, why,
 };
 
@@ -45,6 +45,7 @@ enum Command {
     Batch(Box<batch::Args>),
     Drill(drill::Args),
     Audit(Box<audit::Args>),
+    Journal(Box<journal::Args>),
     Evidence(Box<evidence::Args>),
     Verify(verify::Args),
     Keys(keys::Args),
@@ -108,6 +109,7 @@ impl Command {
             Self::Batch(args) => batch::run(*args).await,
             Self::Drill(args) => drill::run(args).await,
             Self::Audit(args) => audit::run(*args).await,
+            Self::Journal(args) => journal::run(*args).await,
             Self::Evidence(args) => evidence::run(*args).await,
             Self::Verify(args) => verify::run(&args),
             Self::Keys(args) => keys::run(&args),
@@ -135,6 +137,7 @@ impl Command {
             | Self::Dlq(_)
             | Self::Batch(_)
             | Self::Audit(_)
+            | Self::Journal(_)
             | Self::Evidence(_)
             | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",
             // A line in between would tear the board.

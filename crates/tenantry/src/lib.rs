@@ -20,6 +20,7 @@ pub mod faults;
 pub mod fleet;
 mod frozen;
 pub mod http;
+pub mod journal;
 pub mod keys;
 pub mod logs;
 pub mod migrate;

@@ -98,7 +98,15 @@ impl<E: Entropy> Hearing<'_, E> {
         target: Option<TenantId>,
     ) -> Result<Result<(), Refusal>, Bug> {
         if target.is_none() && operation.target.is_some() {
-            return Ok(Err(Refusal::new(Code::TenantUnknown, "no such tenant in this lane").at("/target")));
+            let named = operation.target.as_ref().and_then(|target| target.tenant);
+            let listed = named.and_then(|id| self.found.tenants.get(&id));
+            let why = match listed.filter(|(row, _)| row.lane == self.lane.row.lane) {
+                Some(_) => {
+                    "its history is not in the store; where it was archived, put it back first (journal restore)"
+                }
+                None => "no such tenant in this lane",
+            };
+            return Ok(Err(Refusal::new(Code::TenantUnknown, why).at("/target")));
         }
         match &operation.verb {
             OperationVerb::AcceptRestore => self.nothing_missing(record, operation).map(Ok),

@@ -11,10 +11,11 @@ use tenantry_contracts::{Fleet, Lane, Origin, Record, Topic};
 use tenantry_coordinator::{Difference, Retelling, Retold, Unsound};
 use tenantry_kafka::{Options, Read, Reader, Start};
 use tenantry_ports::{LaneRow, Place};
-use tenantry_postgres::{MOST, Queries};
+use tenantry_postgres::Queries;
 use tenantry_saga::{Rules, plans};
 
 use super::place;
+use crate::journal::read::{Rows, Shelf};
 use crate::out;
 
 /// What the history showed.
@@ -50,7 +51,12 @@ pub struct Differs {
 }
 
 /// Tells the whole journal anew. With a bus, what the topic holds is compared too.
-pub(super) async fn prove(store: &Queries, bus: Option<&Options>, fleet: &Fleet) -> anyhow::Result<Proved> {
+pub(super) async fn prove(
+    store: &Queries,
+    shelf: &Shelf,
+    bus: Option<&Options>,
+    fleet: &Fleet,
+) -> anyhow::Result<Proved> {
     let plans = plans::all(Rules::default());
     let mut proved = Proved::default();
     // The lanes first: what they say was spoken must be there when the topic is read.
@@ -61,7 +67,7 @@ pub(super) async fn prove(store: &Queries, bus: Option<&Options>, fleet: &Fleet)
         };
         let mut look = Look { lane: &lane, said, proved: &mut proved };
         let mut telling = Retelling::new(fleet, &plans, &lane);
-        if !look.lane(store, &mut telling).await? {
+        if !look.lane(Rows::of(store, shelf, lane.lane), &mut telling).await? {
             return Ok(proved);
         }
         match telling.end(&lane) {
@@ -86,17 +92,13 @@ struct Look<'a> {
 
 impl Look<'_> {
     /// Every row up to the lane's number. `false`: something was found.
-    async fn lane(&mut self, store: &Queries, telling: &mut Retelling<'_>) -> anyhow::Result<bool> {
-        let mut next = 0;
+    async fn lane(&mut self, mut rows: Rows<'_>, telling: &mut Retelling<'_>) -> anyhow::Result<bool> {
         loop {
-            let rows = store.journal_scan(self.lane.lane, next, MOST).await?;
-            let full = rows.len() == usize::from(MOST);
-            next = rows.last().map_or(next, |row| row.n + 1);
-            for row in rows.into_iter().filter(|row| row.n <= self.lane.n) {
-                if let Some(id) = telling.lacks(&row) {
-                    let mut history = store.history(id).await?;
-                    history.retain(|earlier| earlier.n < row.n);
-                    telling.wake(&history);
+            let page = rows.page().await?;
+            let more = page.last().is_some_and(|row| row.n < self.lane.n);
+            for row in page.into_iter().filter(|row| row.n <= self.lane.n) {
+                if telling.lacks(&row).is_some() {
+                    telling.wake(&rows.before(&row).await?);
                 }
                 match telling.hear(row) {
                     Ok(told) => {
@@ -110,7 +112,7 @@ impl Look<'_> {
                     }
                 }
             }
-            if !full {
+            if !more {
                 return Ok(true);
             }
         }

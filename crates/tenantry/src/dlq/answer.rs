@@ -100,7 +100,7 @@ impl Answers<'_> {
             return ended(Ended::MovedOn, "the manifest names no question");
         };
         let Some(past) = self.house.past(question.tenant).await? else {
-            return ended(Ended::MovedOn, format!("the store knows no tenant {}", question.tenant));
+            return ended(Ended::MovedOn, format!("the store has no history of tenant {}", question.tenant));
         };
         let id = self.manifest.operation(&entry.letter, says.progress().back(&self.id(entry)));
         one.id = Some(id.clone());

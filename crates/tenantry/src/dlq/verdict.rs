@@ -149,7 +149,10 @@ fn already(decided: EventKind) -> Judged {
 /// The tenant's past, where the question's saga runs; else what became of it.
 fn running<'a>(question: &Question, known: &Known<'a>) -> Result<&'a Past, Judged> {
     let Some(past) = known.past else {
-        return Err(judged(Verdict::TenantGone, format!("the store knows no tenant {}", question.tenant)));
+        return Err(judged(
+            Verdict::TenantGone,
+            format!("the store has no history of tenant {}", question.tenant),
+        ));
     };
     let tenant = &past.tenant;
     if past.heard(question.row.as_str(), question.token).is_some_and(|heard| heard.failed.is_none()) {

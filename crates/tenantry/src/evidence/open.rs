@@ -16,6 +16,7 @@ use tenantry_ports::{Keys, Row};
 use tenantry_postgres::PgKeys;
 
 use crate::deed;
+use crate::journal::gone;
 use crate::out::{self, Refused, failed, usage};
 use crate::settings::{Find, Home, Key, Person};
 use crate::show::Style;
@@ -50,7 +51,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let store = find::store(&args.find).await?;
     let row = args.one.row(&store).await?;
-    let history = store.history(row.tenant).await?;
+    let history = gone::history(&store, &row).await?;
     let first = history.first().ok_or_else(|| failed("journal_empty", "the tenant has no history"))?;
     let event = requested(first)?;
     if let Some(path) = &args.check {

@@ -14,6 +14,7 @@ use tenantry_saga::{Registry, Rules, plans};
 use super::past::Past;
 use crate::clock::SystemClock;
 use crate::deed;
+use crate::journal::read::whole;
 use crate::out::failed;
 use crate::settings::Find;
 
@@ -62,9 +63,13 @@ impl House {
         })
     }
 
-    /// A tenant, folded from its journal.
+    /// A tenant, folded from its journal; `None` where the store has no history of it, or none from its beginning: then
+    /// it is unknown, or it is over and was archived, and nothing waits for an answer.
     pub(crate) async fn past(&self, tenant: TenantId) -> anyhow::Result<Option<Past>> {
         let rows = self.store.history(tenant).await?;
+        if !whole(&rows) {
+            return Ok(None);
+        }
         Past::fold(&rows, &self.plans).map_err(|error| {
             let text = format!("tenant {tenant}: {error}; use the version of tenantry that the fleet runs");
             failed("journal_unreadable", text).into()

@@ -3,10 +3,11 @@
 use clap::Args;
 use tenantry_contracts::Environment;
 use tenantry_contracts::operation::Stopped;
-use tenantry_ports::{LaneRow, Row, TenantRow};
+use tenantry_ports::{LaneRow, TenantRow};
 use tenantry_postgres::Queries;
 use tenantry_saga::{Registry, Rules, Tenant, plans};
 
+use crate::journal::gone;
 use crate::out::{Refused, failed};
 use crate::settings::Find;
 use crate::show::timeline::{self, Told};
@@ -57,7 +58,7 @@ impl One {
     /// The tenant, folded from its journal.
     pub(crate) async fn fold(&self, store: &Queries) -> anyhow::Result<Found> {
         let row = self.row(store).await?;
-        let history: Vec<Row> = store.history(row.tenant).await?;
+        let history = gone::history(store, &row).await?;
         let plans = plans::all(Rules::default());
         let told = timeline::tell(&history, &plans).map_err(|error| {
             failed(

@@ -15,7 +15,7 @@ fn refused(args: &[&str], env: &[(&str, &str)]) -> (i32, String) {
 fn help_tells_the_commands_the_exits_the_variables_and_the_faults() {
     let (code, text, _) = said(program(&["--help"]).output().unwrap());
     assert_eq!(code, 0);
-    for word in ["up", "serve", "migrate", "topics", "sim", "Exit codes:", "70"] {
+    for word in ["up", "serve", "migrate", "topics", "journal", "sim", "Exit codes:", "70"] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
     let (code, text, _) = said(program(&["up", "--help"]).output().unwrap());
@@ -51,6 +51,8 @@ fn a_wrong_command_line_or_setting_ends_with_two_and_says_what_to_do() {
         (&["migrate", "--database-url", "postgres://a/b", "--database-url-file", "/x"], &[], "given_twice"),
         (&["migrate", "--database-url-file", "/nowhere/url"], &[], "file_unreadable"),
         (&["sim", "--seeds", "1", "--log", "not=a=filter"], &[], "log_filter_invalid"),
+        (&["journal", "archive", "--to", "/nowhere"], &[], "archive_folder"),
+        (&["journal", "archive", "--to", "/", "--older-than", "soon"], &[], "90d"),
     ];
     for (args, env, wanted) in cases {
         let (code, errors) = refused(args, env);
