@@ -12,8 +12,8 @@ use tenantry_ports::Row;
 use tenantry_testkit::postgres::reachable_dir;
 use tenantry_tests::harness::{Ground, Topics, Up, outcome, request};
 
-use super::consumers;
 use super::store::{Hand, altered, facts};
+use super::{archive, consumers};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 async fn audit_and_history_prove_each_other() {
     let folder = reachable_dir("tenantry-templates").expect("a folder");
     let templates = templates(folder.path());
-    let up = Up::start(
+    let mut up = Up::start(
         "database.before-answer=no:slug:broken-*; credentials.before-mint=no:slug:late-*:class:config",
         &["--templates", &templates],
     );
@@ -49,6 +49,7 @@ async fn audit_and_history_prove_each_other() {
     assert_eq!(exit, 0, "everything was put back: {sound:#}");
 
     consumers::read_the_real_topic(&topics).await;
+    archive::the_journal_is_archived_without_losing_a_proof(&mut up, &hand, &topics).await;
 }
 
 /// Successes, a repeat, refusals, a rollback, a gate, and what people did.

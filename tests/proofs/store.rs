@@ -21,6 +21,16 @@ impl Hand {
         Self { queries, client }
     }
 
+    /// What a question comes to.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.client.query_one(sql, &[]).await.expect("an answer").get(0)
+    }
+
+    /// How many rows a table has.
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        self.number(&format!("select count(*) from {table}")).await
+    }
+
     /// A tenant's rows, by its slug.
     pub(crate) async fn history(&self, slug: &str) -> (TenantId, Vec<Row>) {
         let sql = "select tenant::text from tenant where slug = $1 order by created desc limit 1";
