@@ -59,9 +59,12 @@ pub(crate) async fn the_journal_is_archived_without_losing_a_proof(
     up.stop();
     up.start_again();
     let topics = Topics::of(&up.running);
-    topics.publish(vec![topics.binary("later", "later-one", &request("later-one", "Later One"))]).await;
+    // Under a name that an archived tenant had.
+    topics.publish(vec![topics.binary("later", "gated-two", &request("gated-two", "Later One"))]).await;
     let answers = topics.outcomes(&["later".to_owned()], PATIENCE).await;
     assert_eq!(outcome(&answers, "later"), Some(EventKind::Provisioned));
+    let shown = up.run(&["tenant", "show", "gated-two"]);
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
     let done = up.run(&["audit", "verify", "--with-history", "--archive", path.to_str().expect("a path")]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
 }
@@ -260,6 +263,12 @@ impl<'a> Shelf<'a> {
         topics.publish(vec![next]).await;
         let answers = topics.outcomes(&["next".to_owned()], PATIENCE).await;
         assert_eq!(outcome(&answers, "next"), Some(EventKind::Provisioned));
+        // What somebody means to do with it later.
+        let draft = self.folder.with_extension("draft");
+        let draft = draft.to_str().expect("a path");
+        let forget =
+            ["tenant", "forget", "gated-two", "--reason", "asked to", "--second", "ada@platform.com"];
+        self.ok(&[&forget[..], &["--draft", draft]].concat());
         self.settled().await;
         let before = self.hand.number(rows).await;
 
@@ -279,6 +288,9 @@ impl<'a> Shelf<'a> {
         assert_eq!(exit, 0, "{said}");
         assert_eq!(self.hand.number(rows).await, 0);
         self.refused(&["tenant", "show", "gated-two"], "journal_archived");
+        let (exit, said) = self.run(&["operation", "send", draft, "--yes"]);
+        assert!(exit == 3 && said.contains("journal restore"), "the lane says why: {exit} {said}");
+        std::fs::remove_file(draft).expect("the draft");
         self.verdicts(&["--archive", self.path()]);
     }
 

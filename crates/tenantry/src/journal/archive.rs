@@ -47,7 +47,7 @@ pub(super) struct Args {
     #[arg(long, env = "TENANTRY_OLDER_THAN", value_name = "AGE", value_parser = age, default_value = "90d")]
     older_than: i64,
     /// Only this lane; may be repeated [default: all]
-    #[arg(long = "lane", env = "TENANTRY_LANES_ONLY", value_name = "LANE", value_delimiter = ',')]
+    #[arg(long = "lane", env = "TENANTRY_LANE", value_name = "LANE", value_delimiter = ',')]
     lanes: Vec<u16>,
     /// Do it
     #[arg(long, env = "TENANTRY_YES")]
@@ -105,6 +105,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         hand: Hand { store: &store, folder: &args.to, fleet: fleet.as_str(), now },
         before: now.plus(-args.older_than),
         rows_per_file: args.rows_per_file,
+        silent: args.json,
         archive: match args.yes {
             true => Some(Archive::open(args.find.store()?.expose()).await?),
             false => None,
@@ -113,9 +114,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut all = Vec::new();
     for lane in lanes {
         let done = work.lane(lane).await?;
-        if !args.json {
-            done.lines(args.yes).iter().for_each(out::line);
-        }
+        work.tell(done.lines(args.yes));
         all.push(done);
     }
     if args.json {
@@ -148,11 +147,19 @@ struct Work<'a> {
     /// Rows that were written later are too young.
     before: Time,
     rows_per_file: u32,
+    /// What is done is told at the end, as one document.
+    silent: bool,
     /// None where nothing is to be done.
     archive: Option<Archive>,
 }
 
 impl Work<'_> {
+    fn tell(&self, lines: Vec<String>) {
+        if !self.silent {
+            lines.iter().for_each(out::line);
+        }
+    }
+
     async fn lane(&mut self, lane: Lane) -> anyhow::Result<Done> {
         let mut done = Done { lane, files: Vec::new(), deleted: 0, lacking: Vec::new() };
         let store = self.hand.store;
@@ -178,7 +185,9 @@ impl Work<'_> {
                 planned.push(range);
             }
             let Range { from, to, rows, .. } = range;
-            done.files.push(Filed { file: file::name(&range), from, to, rows, bytes });
+            let filed = Filed { file: file::name(&range), from, to, rows, bytes };
+            self.tell(vec![filed.words(lane)]);
+            done.files.push(filed);
         }
         for (at, archived) in ranges.iter().enumerate() {
             self.delete(archived, at < old, next - 1, &mut done).await?;
@@ -226,21 +235,26 @@ impl Work<'_> {
     }
 }
 
+impl Filed {
+    fn words(&self, lane: Lane) -> String {
+        let Self { file, from, to, rows, bytes } = self;
+        let rows = shown(*rows);
+        match bytes {
+            Some(bytes) => format!("lane {lane}: {from} to {to} is in {file} ({rows}, {bytes} bytes)"),
+            None => format!("lane {lane}: {from} to {to} would go into {file} ({rows})"),
+        }
+    }
+}
+
 impl Done {
     fn lines(&self, did: bool) -> Vec<String> {
         let lane = self.lane;
-        let rows = |n: i64| count(usize::try_from(n).unwrap_or_default(), "row");
         let mut lines = Vec::new();
-        for Filed { file, from, to, rows: n, bytes } in &self.files {
-            let size = bytes.map(|bytes| format!(", {bytes} bytes")).unwrap_or_default();
-            let word = if did { "is in" } else { "would go into" };
-            lines.push(format!("lane {lane}: {from} to {to} {word} {file} ({}{size})", rows(*n)));
-        }
         if self.files.is_empty() {
             lines.push(format!("lane {lane}: no row is old enough that is not archived"));
         }
         let word = if did { "went" } else { "would go" };
-        lines.push(format!("lane {lane}: {} {word} from the store", rows(self.deleted)));
+        lines.push(format!("lane {lane}: {} {word} from the store", shown(self.deleted)));
         for file in &self.lacking {
             lines.push(format!(
                 "lane {lane}: {file} is not in the folder; rows in it of tenants that are over stay until it is"
@@ -248,6 +262,10 @@ impl Done {
         }
         lines
     }
+}
+
+fn shown(rows: i64) -> String {
+    count(usize::try_from(rows).unwrap_or_default(), "row")
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! text; each frame reads by itself, has a checksum, and is small, so that a reader needs little memory and can go to any of
 //! them.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -75,11 +76,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Begins one, over whatever is there.
+    /// Begins one, over whatever is there. It is for its owner alone: it has what the store has.
     pub(super) fn create(path: &Path, header: &Header) -> std::io::Result<Self> {
         let mut compressor = Compressor::new(LEVEL)?;
         compressor.include_checksum(true)?;
-        let mut writer = Self { file: File::create(path)?, compressor, text: Vec::new(), rows: 0 };
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let mut writer = Self { file, compressor, text: Vec::new(), rows: 0 };
         serde_json::to_writer(&mut writer.text, header)?;
         writer.text.push(b'\n');
         writer.frame()?;
@@ -166,7 +168,7 @@ impl Reader {
         let Some(text) = text(&self.path, &mut self.input)? else {
             return self.end().map(|()| None);
         };
-        let rows = rows(&self.path, &text)?;
+        let rows = rows(&self.path, offset, &text)?;
         for row in &rows {
             if row.lane != self.header.lane || row.n <= self.last || row.n > self.header.to {
                 let text = format!(
@@ -209,7 +211,7 @@ pub(super) fn frame_at(path: &Path, offset: u64) -> Result<Vec<Row>, Refused> {
     let mut file = File::open(path).map_err(|error| missing(path, &error))?;
     file.seek(SeekFrom::Start(offset)).map_err(|error| missing(path, &error))?;
     let text = text(path, &mut BufReader::new(file))?.unwrap_or_default();
-    rows(path, &text)
+    rows(path, offset, &text)
 }
 
 /// SHA-256 of a file's bytes, and how many there are.
@@ -261,11 +263,11 @@ fn text(path: &Path, input: &mut BufReader<File>) -> Result<Option<Vec<u8>>, Ref
     }
 }
 
-fn rows(path: &Path, text: &[u8]) -> Result<Vec<Row>, Refused> {
+fn rows(path: &Path, offset: u64, text: &[u8]) -> Result<Vec<Row>, Refused> {
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    let read = |line: &[u8]| line::read(line).ok_or_else(|| damaged(path, 0, "a line of it is no row"));
+    let read = |line: &[u8]| line::read(line).ok_or_else(|| damaged(path, offset, "a line of it is no row"));
     let rows: Vec<Row> = lines.map(read).collect::<Result<_, _>>()?;
-    if rows.is_empty() { Err(damaged(path, 0, "a frame has no rows")) } else { Ok(rows) }
+    if rows.is_empty() { Err(damaged(path, offset, "it has no rows")) } else { Ok(rows) }
 }
 
 fn damaged(path: &Path, offset: u64, why: &str) -> Refused {
