@@ -137,9 +137,10 @@ impl Command {
             | Self::Dlq(_)
             | Self::Batch(_)
             | Self::Audit(_)
-            | Self::Journal(_)
             | Self::Evidence(_)
             | Self::Capacity(_) => "error,librdkafka=off,rdkafka=off",
+            // A statement over a range of many rows takes its time.
+            Self::Journal(_) => "error,sqlx=error",
             // A line in between would tear the board.
             Self::Top(_) => "off",
             // In a world of faults every warning is as it should be; what is broken, the report says.
