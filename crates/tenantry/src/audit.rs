@@ -134,6 +134,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             verdict
         }
     };
+    if let (Some((store, shelf)), Some(_)) = (&shelf, &verdict.problem) {
+        shelf.stands(store).await?;
+    }
     if args.json {
         out::json(&verdict)?;
     } else {

@@ -33,6 +33,18 @@ impl Shelf {
         Ok(Self { folders: folders.to_vec(), ranges: store.archived().await? })
     }
 
+    /// Whether nothing was archived or put back since. What is missing without that is missing.
+    ///
+    /// # Errors
+    /// `journal_moved` where something was; where the store cannot be asked.
+    pub(crate) async fn stands(&self, store: &Queries) -> anyhow::Result<()> {
+        if store.archived().await? == self.ranges {
+            return Ok(());
+        }
+        let text = "rows were archived or put back while the journal was read; verify again";
+        Err(failed("journal_moved", text).into())
+    }
+
     /// The ranges of a lane of which rows may be gone from the store.
     fn gone(&self, lane: Lane) -> VecDeque<Archived> {
         let gone = |archived: &&Archived| archived.range.lane == lane && archived.restored.is_none();
