@@ -147,7 +147,6 @@ pub(super) async fn run(args: PartArgs) -> anyhow::Result<()> {
         Part::Coordinator => {
             let store = PgStore::connect(&args.database_url).await?;
             let options = tenantry_coordinator::Options {
-                batch: 2000,
                 member: args.member,
                 ..tenantry_coordinator::Options::new(FLEET, args.lanes, registry(), master)
             };
