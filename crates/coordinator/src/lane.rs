@@ -15,7 +15,7 @@ use crate::restored::Accepted;
 use crate::speak::Spoken;
 
 /// How many tenants of a lane are busy at a time, at most.
-const BUSY_MOST: usize = 2500;
+pub const BUSY_MOST: usize = 2500;
 
 /// How many undecided records an inbox gathers before no more are heard for it.
 const INBOX_MOST: usize = 4000;

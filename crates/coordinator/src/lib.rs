@@ -23,6 +23,7 @@ mod tell;
 
 pub use engine::{Coordinator, Exit};
 pub use entry::{Cause, Entry, Note, fold};
+pub use lane::BUSY_MOST;
 pub use options::Options;
 pub use people::Operators;
 pub use restored::{Missing, Standing};

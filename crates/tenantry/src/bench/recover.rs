@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use serde::Serialize;
+use tenantry_coordinator::BUSY_MOST;
 
 use super::RecoverArgs;
 use super::fill::Filled;
@@ -38,7 +39,11 @@ struct Recovered {
 }
 
 pub(super) async fn run(args: RecoverArgs) -> anyhow::Result<()> {
-    let mut house = House::open(args.ground.clone()).await?;
+    let mut ground = args.ground;
+    // A lane takes up so many and no more, and slugs do not fall evenly: with a fifth of room all of them are accepted.
+    let lanes = args.tenants.div_ceil(BUSY_MOST as u64 * 4 / 5);
+    ground.lanes = ground.lanes.max(u16::try_from(lanes).unwrap_or(u16::MAX));
+    let mut house = House::open(ground).await?;
     house.watched = true;
     house.start(Part::Coordinator, COORDINATOR).await?;
     house.until_shared().await?;
