@@ -47,10 +47,10 @@ impl Question {
         let mut headers = Writing::with_capacity(8, 384);
         headers.put("id", &self.id());
         headers.put("type", kind);
-        headers.put_fmt("tenant", format_args!("{}", self.tenant));
-        headers.put_fmt("saga", format_args!("{}", self.saga));
+        headers.put_fmt("tenant", self.tenant);
+        headers.put_fmt("saga", self.saga);
         headers.put_fmt("row", format_args!("{}:{verb}", self.row));
-        headers.put_fmt("token", format_args!("{}", self.token));
+        headers.put_fmt("token", self.token);
         headers
     }
 
@@ -114,7 +114,7 @@ impl Command {
     /// Where the body has no JSON form; it always has.
     pub fn encode(&self) -> Result<(Headers, Bytes), serde_json::Error> {
         let mut headers = self.question.written(TYPE);
-        headers.put_fmt("deadline", format_args!("{}", self.deadline.0));
+        headers.put_fmt("deadline", self.deadline.0);
         if let Some(trace) = &self.traceparent {
             headers.put("traceparent", trace);
         }

@@ -252,7 +252,7 @@ impl Outgoing<'_> {
         headers.put("ce_id", self.id);
         headers.put("ce_source", self.source);
         headers.put("ce_type", self.kind);
-        headers.put_fmt("ce_time", format_args!("{}", self.time));
+        headers.put_fmt("ce_time", self.time);
         headers.put("ce_subject", self.subject);
         headers.put("ce_partitionkey", self.key);
         headers.put("content-type", "application/json");

@@ -4,7 +4,7 @@
 //! of a record of ours lie in one piece of memory.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write};
+use std::fmt::{Display, Write};
 
 use bytes::Bytes;
 
@@ -53,9 +53,9 @@ impl Writing {
     }
 
     /// The next header, with a value that is still to be formatted.
-    pub fn put_fmt(&mut self, name: &'static str, value: fmt::Arguments<'_>) {
+    pub fn put_fmt(&mut self, name: &'static str, value: impl Display) {
         // A `String` takes everything.
-        let _ = self.values.write_fmt(value);
+        let _ = write!(self.values, "{value}");
         self.names.push((name, self.values.len()));
     }
 

@@ -11,11 +11,12 @@ use tenantry_audit::{Heard, Verifier};
 use tenantry_contracts::audit::{AuditEvent, AuditKind};
 use tenantry_contracts::receipt::Receipt;
 use tenantry_contracts::steps::receipt::{Output, Sealing};
-use tenantry_contracts::{Origin, Topic, fact};
+use tenantry_contracts::{Topic, fact};
 use tenantry_ports::Row;
 use tenantry_worker_receipt::{public_key, read, verify};
 
 use super::find::{self, Found, One};
+use crate::audit::place;
 use crate::out::{self, Refused, failed, usage};
 use crate::settings::Find;
 use crate::show::Style;
@@ -130,7 +131,7 @@ fn committed(history: &[Row]) -> Result<BTreeMap<String, String>, String> {
     let mut verifier = Verifier::new();
     let mut rows = BTreeMap::new();
     for row in history {
-        let at = Origin { topic: "journal".into(), partition: row.lane.0, offset: row.n };
+        let at = place(row.lane, row.n);
         let facts = fact::decode(row.facts.clone()).unwrap_or_default();
         let audit = facts.iter().find(|fact| fact.topic == Topic::Audit);
         let (key, value) = audit.map(|fact| (&fact.key[..], &fact.value[..])).unzip();
